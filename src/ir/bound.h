@@ -1,0 +1,20 @@
+/*
+ * bound: the error that a correct float32 kernel may make. u = 2^-24 is the unit roundoff.
+ */
+#ifndef RVK_IR_BOUND_H
+#define RVK_IR_BOUND_H
+
+#include <math.h>
+
+#define UNIT_ROUNDOFF 0x1p-24
+
+/*
+ * A sum of `terms` products, in any order: 4 sqrt(K) u S + u |y|, with S the sum of the absolute values of the terms
+ * (probabilistic bound of Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", SISC 41(5), 2019,
+ * with factor 4).
+ */
+static inline double bound_sum(double terms, double absolute, double y) {
+    return 4 * sqrt(terms) * UNIT_ROUNDOFF * absolute + UNIT_ROUNDOFF * fabs(y);
+}
+
+#endif

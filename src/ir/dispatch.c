@@ -1,0 +1,53 @@
+#include "ir/dispatch.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct dispatch *lowering_add(struct lowering *lowering, const char *kernel) {
+    assert(lowering->count < LOWERING_DISPATCHES);
+    struct dispatch *dispatch = &lowering->dispatches[lowering->count++];
+    *dispatch = (struct dispatch){.kernel = kernel, .groups = {1, 1, 1}};
+    return dispatch;
+}
+
+static void add_operand(struct dispatch *dispatch, enum operand_kind kind, uint32_t index) {
+    assert(dispatch->operand_count < DISPATCH_OPERANDS);
+    dispatch->operands[dispatch->operand_count++] = (struct operand){.kind = kind, .index = index};
+}
+
+void dispatch_input(struct dispatch *dispatch, uint32_t index) {
+    add_operand(dispatch, OPERAND_INPUT, index);
+}
+
+void dispatch_output(struct dispatch *dispatch, uint32_t index) {
+    add_operand(dispatch, OPERAND_OUTPUT, index);
+}
+
+void dispatch_scratch(struct dispatch *dispatch, uint32_t index) {
+    add_operand(dispatch, OPERAND_SCRATCH, index);
+}
+
+void dispatch_push(struct dispatch *dispatch, uint32_t word) {
+    assert(dispatch->push_count < DISPATCH_PUSH);
+    dispatch->push[dispatch->push_count++] = word;
+}
+
+void dispatch_push_float(struct dispatch *dispatch, double value) {
+    float narrow = (float)value;
+    uint32_t word;
+    memcpy(&word, &narrow, sizeof word);
+    dispatch_push(dispatch, word);
+}
+
+void dispatch_constant(struct dispatch *dispatch, uint32_t word) {
+    assert(dispatch->constant_count < DISPATCH_CONSTANTS);
+    dispatch->constants[dispatch->constant_count++] = word;
+}
+
+void dispatch_linear(struct dispatch *dispatch, uint64_t items, uint32_t group_size) {
+    uint64_t groups = (items + group_size - 1) / group_size;
+    uint64_t rows = (groups + 65534) / 65535;
+    dispatch->groups[0] = (uint32_t)((groups + rows - 1) / rows);
+    dispatch->groups[1] = (uint32_t)rows;
+    dispatch->groups[2] = 1;
+}

@@ -1,0 +1,147 @@
+/*
+ * vk: the only folder that includes vulkan.h. Devices, memory, kernels, recorded commands. No tensors, no ops.
+ *
+ * One thread at a time per device; different devices (also of the same GPU) may be used from different threads.
+ * *_create / *_open set their output to NULL first and *_destroy / *_close accept NULL and half-built objects.
+ */
+#ifndef RVK_VK_VK_H
+#define RVK_VK_VK_H
+
+#include "base/status.h"
+#include "ir/facts.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vk_device;
+struct vk_buffer;
+struct vk_kernel;
+struct vk_commands;
+
+/* ---- devices ---- */
+
+struct vk_options {
+    const char *device;      /* a number as vk_list gives, or a part of a name (case ignored); NULL or "": discrete GPUs
+                                first, then integrated, virtual, other, software devices last */
+    const char *kernel_path; /* a folder whose NAME.spv files replace the embedded kernels; NULL: none */
+    const char *cache_path;  /* file of the pipeline cache; NULL: none. A corrupt or foreign file is ignored */
+    bool validation;         /* load VK_LAYER_KHRONOS_validation with synchronization checks; messages are counted */
+};
+
+struct vk_description {
+    struct device_facts facts;
+    char api[32];        /* "1.3.230" */
+    uint64_t heap_bytes; /* device-local memory */
+    bool usable;
+    char why_not[128]; /* what is missing, when not usable */
+};
+
+/* Lists the devices into *list (free with free()). STATUS_DEVICE when there is no loader, no driver, or no device; the
+ * sentence says which and what to install. */
+CHECKED enum status vk_list(struct vk_description **list, uint32_t *count);
+
+CHECKED enum status vk_open(const struct vk_options *options, struct vk_device **out);
+void vk_close(struct vk_device *device);
+
+const struct device_facts *vk_facts(const struct vk_device *device);
+const struct vk_description *vk_describe(const struct vk_device *device);
+
+/* Running totals since vk_open: nothing of these may grow during an epoch (tests hold this). */
+struct vk_counters {
+    uint64_t allocations, pipelines, recordings, submissions, dispatches_recorded, validation_messages;
+    uint64_t device_bytes; /* allocated now */
+};
+struct vk_counters vk_counters(const struct vk_device *device);
+
+/* Writes the pipeline cache file if pipelines were added since (atomically; failures are logged, not fatal). */
+void vk_save_cache(struct vk_device *device);
+
+/* ---- memory ---- */
+
+enum vk_memory {
+    VK_MEMORY_DEVICE,   /* fastest for the device; not mapped unless the device shares memory with the host */
+    VK_MEMORY_UPLOAD,   /* mapped, coherent, written by the host */
+    VK_MEMORY_DOWNLOAD, /* mapped, coherent (cached where possible), read by the host */
+};
+
+/* Fresh contents are undefined. Fails with STATUS_MEMORY and a sentence with the bytes asked for and the heap's size.
+ */
+CHECKED enum status vk_buffer_create(struct vk_device *device, enum vk_memory kind, uint64_t bytes,
+                                     struct vk_buffer **out);
+void vk_buffer_destroy(struct vk_buffer *buffer);
+void *vk_buffer_map(struct vk_buffer *buffer); /* the mapped memory, NULL for memory that is not mapped */
+uint64_t vk_buffer_bytes(const struct vk_buffer *buffer);
+
+/* Synchronous copies between host and any buffer (through staging memory made once and kept by the device). */
+CHECKED enum status vk_write(struct vk_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes);
+CHECKED enum status vk_read(struct vk_buffer *buffer, uint64_t offset, void *data, uint64_t bytes);
+/* Fills [offset, offset + bytes) with a repeated 32-bit word; both multiples of 4. Synchronous. */
+CHECKED enum status vk_fill(struct vk_buffer *buffer, uint64_t offset, uint64_t bytes, uint32_t word);
+
+/* ---- kernels ---- */
+
+enum { VK_BINDINGS = 16 };
+enum vk_access { VK_READS = 1, VK_WRITES = 2 };
+
+struct vk_interface {
+    uint32_t binding_count;
+    struct {
+        bool texels;     /* a texel buffer (RGBA32F), otherwise a storage buffer */
+        uint32_t access; /* enum vk_access bits, from readonly / writeonly */
+    } bindings[VK_BINDINGS];
+    uint32_t push_bytes;
+    uint32_t group_size[3]; /* after specialization */
+    uint32_t shared_bytes;  /* 0 when its size depends on specialization */
+};
+
+/* True when a kernel of this name is embedded or in kernel_path. */
+bool vk_kernel_exists(const struct vk_device *device, const char *name);
+
+/*
+ * The pipeline of kernel `name` with specialization constants 0 .. count - 1; made at the first call, afterwards the
+ * same pointer for the same arguments. Owned by the device. A missing kernel, or one that needs more than the device's
+ * limits, fails with a sentence that names kernel, limit and numbers.
+ */
+CHECKED enum status vk_kernel_get(struct vk_device *device, const char *name, const uint32_t *constants, uint32_t count,
+                                  struct vk_kernel **out);
+const struct vk_interface *vk_kernel_interface(const struct vk_kernel *kernel);
+
+/* ---- recorded commands ---- */
+
+struct vk_range {
+    struct vk_buffer *buffer;
+    uint64_t offset, bytes; /* offset a multiple of 256; bytes a multiple of 4 (16 for texels) */
+};
+
+/* A command buffer that may be submitted any number of times, also while an earlier submission of it still runs. */
+CHECKED enum status vk_commands_create(struct vk_device *device, struct vk_commands **out);
+void vk_commands_destroy(struct vk_commands *commands);
+CHECKED enum status vk_begin(struct vk_commands *commands);
+CHECKED enum status vk_end(struct vk_commands *commands);
+
+/* Descriptor sets and buffer views are made here, once. Checks the ranges against the device's limits. */
+CHECKED enum status vk_record_dispatch(struct vk_commands *commands, struct vk_kernel *kernel,
+                                       const struct vk_range *ranges, uint32_t range_count, const uint32_t *push,
+                                       uint32_t push_count, const uint32_t groups[3]);
+void vk_record_copy(struct vk_commands *commands, struct vk_range from, struct vk_buffer *to, uint64_t to_offset);
+/* Everything recorded or submitted before is finished and visible to everything after (compute, transfer, host). */
+void vk_record_barrier(struct vk_commands *commands);
+/* Writes timestamp `index` (< vk_timestamps_reserve's count) when all work before it is done. */
+void vk_record_timestamp(struct vk_commands *commands, uint32_t index);
+
+/* Makes room for `count` timestamps (may be called again; not while commands that write them are pending). */
+CHECKED enum status vk_timestamps_reserve(struct vk_device *device, uint32_t count);
+/* Reads timestamps [0, count) in nanoseconds of the device's clock; all must have been written. */
+CHECKED enum status vk_timestamps_read(struct vk_device *device, uint32_t count, uint64_t *ns);
+bool vk_timestamps_supported(const struct vk_device *device);
+
+/* ---- submission ---- */
+
+/* Submits the command buffers in order; *ticket numbers the submission. Never waits, unless 64 submissions are pending.
+ */
+CHECKED enum status vk_submit(struct vk_device *device, struct vk_commands *const *commands, uint32_t count,
+                              uint64_t *ticket);
+/* Waits (finitely: 60 s, or RESNET_VK_TIMEOUT seconds) until the submission and all before it are done. STATUS_LOST on
+ * device loss or timeout. */
+CHECKED enum status vk_wait(struct vk_device *device, uint64_t ticket);
+#endif

@@ -1,0 +1,16 @@
+# Writes OUTPUT, a C table of the SPIR-V modules in FILES: name, words, byte count. Run with cmake -P.
+set(text "/* Written by the build from shaders/. */\n#include \"vk/kernel_table.h\"\n\n")
+set(entries "")
+set(number 0)
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME)
+  string(REGEX REPLACE "\\.spv$" "" name ${name})
+  file(READ ${file} hex HEX)
+  # SPIR-V files are little-endian words on every host that builds this.
+  string(REGEX REPLACE "(..)(..)(..)(..)" "0x\\4\\3\\2\\1," words "${hex}")
+  string(APPEND text "static const uint32_t words_${number}[] = {${words}};\n")
+  string(APPEND entries "    {\"${name}\", words_${number}, sizeof words_${number}},\n")
+  math(EXPR number "${number} + 1")
+endforeach()
+string(APPEND text "\nconst struct kernel_module kernel_table[] = {\n${entries}    {0},\n};\n")
+file(WRITE ${OUTPUT} "${text}")
