@@ -116,11 +116,11 @@ static bool take_inputs(struct graph *graph, struct node *node, const tensor_id 
     for (int i = 0; i < OP_INPUTS; i++)
         node->in[i] = TENSOR_NONE;
     while (given < count && inputs[given] != TENSOR_NONE) {
-        node->in[given] = inputs[given];
+        node->in[given] = inputs[given] == TENSOR_ABSENT ? TENSOR_NONE : inputs[given];
         given++;
     }
-    for (int i = given; i < count; i++)
-        if (!op_input_optional(node->op, i)) {
+    for (int i = 0; i < count; i++)
+        if (node->in[i] == TENSOR_NONE && !op_input_optional(node->op, i)) {
             graph_fail(graph, STATUS_USAGE, "%s: the operand %s is missing", node->op->name, node->op->inputs[i]);
             return false;
         }

@@ -50,6 +50,7 @@ char *shape_print(struct shape shape, char *text);
 
 typedef uint32_t tensor_id;
 #define TENSOR_NONE UINT32_MAX
+#define TENSOR_ABSENT (UINT32_MAX - 1) /* in OPERANDS: this optional operand is left out, others follow */
 
 enum tensor_role {
     TENSOR_TEMPORARY,  /* lives in the arena from its first write to its last use */
