@@ -1,0 +1,117 @@
+/*
+ * model: a network as a list of parameters, and the forward graph that uses them.
+ *
+ * Names (D is the depth: weighted layers, the shortcut's 1x1 convolutions not counted):
+ *   resnetD     D = 6n+2: residual network for small images (He et al., "Deep Residual Learning for Image Recognition",
+ *               CVPR 2016, section 4.2): 3x3 convolutions with 16, 32, 64 filters; where a stage begins with stride 2,
+ *               the shortcut is a 1x1 convolution of stride 2 (as in the Keras example)
+ *   resnetDb    that 1x1 convolution is followed by batch normalization (option B, as torchvision does it)
+ *   resnetDa    the shortcut takes every second row and column and pads channels with zeros (option A: no weights)
+ *   plainD      the same layers without shortcuts
+ *   resnetDv2   D = 9n+2: pre-activation bottlenecks with 64, 128, 256 output channels (the Keras example's v2)
+ *   plainDv2    the same layers without shortcuts
+ *
+ * Parameter names and file layouts are torchvision's ("layer2.0.downsample.0.weight"; convolution [o,i,h,w], linear
+ * [o,i]); the layouts on the device are those of ir/tensor.h: [h,w,i,o] and [1,1,i,o].
+ */
+#ifndef RVK_MODEL_MODEL_H
+#define RVK_MODEL_MODEL_H
+
+#include "base/status.h"
+#include "ir/graph.h"
+
+enum model_style {
+    STYLE_TORCH, /* no convolution bias, symmetric padding, BN epsilon 1e-5, momentum 0.1, unbiased running variance */
+    STYLE_KERAS, /* the Keras CIFAR-10 ResNet example: convolution bias, 'same' padding (the odd pixel after), BN
+                    epsilon 1e-3, momentum 0.99 (here 0.01), biased running variance, L2 of 1e-4 on convolution kernels
+                  */
+};
+
+enum initializer {
+    INITIALIZER_STYLE,        /* what the style's framework does */
+    INITIALIZER_HE_FAN_OUT,   /* normal, variance 2 / (kh kw o); dense uniform in +-1/sqrt(i), as PyTorch */
+    INITIALIZER_HE_TRUNCATED, /* normal cut at two deviations, variance 2 / (kh kw i), as Keras' he_normal */
+};
+
+/* Zero means default. */
+struct model_options {
+    const char *name;       /* "resnet20" */
+    uint32_t height, width; /* 32 x 32 */
+    uint32_t channels;      /* 3 */
+    uint32_t classes;       /* 10 */
+    uint32_t filters;       /* of the first convolution: 16 */
+    enum model_style style;
+    enum initializer initializer;
+};
+
+/* Classes in the order in which they lie in "parameters": what weight decay applies to is a prefix. */
+enum parameter_class {
+    PARAMETER_CONVOLUTION, /* kernels of convolutions */
+    PARAMETER_DENSE,       /* kernels of dense layers */
+    PARAMETER_VECTOR,      /* biases, gammas, betas */
+    PARAMETER_STATISTIC,   /* running means and variances: not trained, in "statistics" */
+};
+
+/* How a value starts; the number is in parameter.scale. */
+enum initial { INITIAL_CONSTANT, INITIAL_NORMAL, INITIAL_TRUNCATED_NORMAL, INITIAL_UNIFORM };
+
+struct parameter {
+    char name[64];
+    enum parameter_class class;
+    struct shape shape; /* on the device */
+    uint64_t offset;    /* bytes in the flat value "parameters" or "statistics" */
+    enum initial initial;
+    double scale; /* the constant, the standard deviation (before the cut), or half the range */
+};
+
+struct model {
+    char name[32];
+    struct model_options options; /* defaults filled in; options.name is name */
+    struct parameter *parameters; /* trained ones and statistics, in the order of the layers */
+    size_t count;
+    uint64_t parameter_bytes, statistic_bytes; /* of the flat values */
+    uint64_t convolution_bytes;                /* prefix of "parameters" that holds the convolution kernels */
+    uint64_t kernel_bytes;                     /* prefix that holds the convolution and dense kernels */
+    uint64_t trainable, untrained;             /* numbers of values */
+    double multiply_adds;                      /* of convolutions and dense layers, forward, one image */
+    double l2;                                 /* factor of the penalty on convolution kernels in the loss; 0: none */
+};
+
+/* STATUS_USAGE with the rule for a wrong name, depth or image size. */
+CHECKED enum status model_create(const struct model_options *options, struct model *out);
+void model_destroy(struct model *model); /* accepts a zeroed model */
+
+/* Names of the usual depths, for listings; ends with NULL. */
+extern const char *const model_names[];
+
+/* The style's name ("torch", "keras"), and back (STATUS_USAGE for another). */
+const char *model_style_name(enum model_style style);
+CHECKED enum status model_style_find(const char *name, enum model_style *out);
+
+/* Index of the parameter called `name`, or -1. */
+int model_find(const struct model *model, const char *name);
+
+/* The model's values in one graph. */
+struct network {
+    tensor_id parameters, statistics; /* the flat persistent roots */
+    tensor_id *values;                /* views, by index in model->parameters; the caller's array of model->count */
+    tensor_id logits;                 /* [n,1,1,classes] */
+};
+
+/*
+ * Appends the forward nodes for images x [n, height, width, channels]. Training uses the batch's statistics and
+ * updates the running ones; otherwise the running ones are used, folded into the convolutions before them.
+ * network->values is the caller's; the rest is filled. Failures show in graph_status.
+ */
+void model_forward(const struct model *model, struct graph *graph, tensor_id x, bool training, struct network *network);
+
+/* Initial values of parameter `index` (dense, device order): a pure function of (seed, index, element). */
+void model_initial(const struct model *model, size_t index, uint32_t seed, double *dense);
+
+/* Shape in files; returns the rank (1, 2 or 4). */
+uint32_t parameter_file_shape(const struct parameter *parameter, uint64_t shape[4]);
+/* Between dense values in device order and in file order (both shape_count(parameter->shape) long, not the same). */
+void parameter_to_file(const struct parameter *parameter, const double *dense, double *file);
+void parameter_from_file(const struct parameter *parameter, const double *file, double *dense);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * checkpoint: everything that training needs to go on, in one safetensors file.
+ *
+ * Tensors: parameters and running statistics under their own names in PyTorch's layouts, the optimizer's state as
+ * "optimizer.velocity.NAME" (or m, v) in the same layouts, "normalize.mean" and "normalize.scale" where the store has
+ * them. Metadata: the model, the position and the seed, and the training options as the JSON text that the caller
+ * gives. After checkpoint_load the store holds the bits that checkpoint_save saw.
+ */
+#ifndef RVK_TRAIN_CHECKPOINT_H
+#define RVK_TRAIN_CHECKPOINT_H
+
+#include "data/safetensors.h"
+#include "exec/store.h"
+#include "model/model.h"
+#include "train/step.h"
+
+struct checkpoint_state {
+    uint32_t epoch, step; /* the next step to do: epochs finished, steps done in this one */
+    uint64_t updates;     /* optimizer steps done in all (Adam's t) */
+    uint32_t seed;
+    enum optimizer optimizer;
+    const char *options; /* JSON text of the caller; NULL: none */
+};
+
+/* What the file does not find in the model and the store. */
+struct checkpoint_normalization {
+    bool present, mean_per_pixel; /* the mean is [1,h,w,c], otherwise [1,1,1,c] */
+};
+
+CHECKED enum status checkpoint_save(const char *path, const struct model *model, struct store *store,
+                                    const struct checkpoint_state *state,
+                                    const struct checkpoint_normalization *normalization);
+
+/* An open checkpoint, or any safetensors file with a model's weights (then has_model and has_state are false). */
+struct checkpoint {
+    struct safetensors file;
+    bool has_model, has_state;
+    struct model_options model;    /* name points into the file */
+    struct checkpoint_state state; /* options points into the file */
+    struct checkpoint_normalization normalization;
+};
+
+CHECKED enum status checkpoint_open(const char *path, struct checkpoint *out);
+void checkpoint_close(struct checkpoint *checkpoint); /* accepts a zeroed one */
+
+enum checkpoint_part {
+    CHECKPOINT_WEIGHTS, /* parameters, running statistics and normalization: for eval, predict, fine-tuning */
+    CHECKPOINT_ALL,     /* and the optimizer's state: to resume */
+};
+
+/*
+ * Writes the tensors into the store, making its values where they are missing. A missing, unknown or wrongly shaped
+ * tensor is refused by name before anything is written; PyTorch's num_batches_tracked is passed over.
+ */
+CHECKED enum status checkpoint_load(const struct checkpoint *checkpoint, const struct model *model, struct store *store,
+                                    enum checkpoint_part part);
+
+#endif

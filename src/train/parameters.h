@@ -1,0 +1,22 @@
+/*
+ * parameters: a model's values in a store, one at a time, in the layout of files.
+ *
+ * `root` is any flat value with the layout of "parameters" ("gradients", "optimizer.velocity", ...); for a running
+ * statistic, "statistics" is used whatever is given.
+ */
+#ifndef RVK_TRAIN_PARAMETERS_H
+#define RVK_TRAIN_PARAMETERS_H
+
+#include "exec/store.h"
+#include "model/model.h"
+
+/* Makes "parameters" and "statistics" if they are new, and writes the initial values for `seed`. */
+CHECKED enum status parameters_initialize(const struct model *model, uint32_t seed, struct store *store);
+
+/* Values of parameter `index` in file order (shape_count(shape) numbers). parameters_write makes a missing root. */
+CHECKED enum status parameters_read(const struct model *model, struct store *store, const char *root, size_t index,
+                                    double *file);
+CHECKED enum status parameters_write(const struct model *model, struct store *store, const char *root, size_t index,
+                                     const double *file);
+
+#endif
