@@ -1,0 +1,17 @@
+/*
+ * conv_forms: the ways to compute the three convolution ops on a device, each from best to plainest.
+ */
+#ifndef RVK_OPS_CONV_FORMS_H
+#define RVK_OPS_CONV_FORMS_H
+
+#include "ir/op.h"
+
+/* Any device, any shape. */
+bool conv_forms_plain(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_plain_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_plain_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+
+/* Appends the dispatch that sums `parts` parts of `part` vec4 each, which lie in scratch block 0, into output 0. */
+void conv_forms_sum_parts(struct lowering *lowering, uint32_t part, uint32_t parts);
+
+#endif

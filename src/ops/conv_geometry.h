@@ -1,0 +1,42 @@
+/*
+ * conv_geometry: the numbers of one convolution, the same for conv2d and its two backward ops.
+ *
+ *   y[n,r,s,o] = sum over k,l,i of x[n, r * stride - before + k * dilation, ...][group(o) * ki + i] * weight[k,l,i,o]
+ */
+#ifndef RVK_OPS_CONV_GEOMETRY_H
+#define RVK_OPS_CONV_GEOMETRY_H
+
+#include "ir/op.h"
+
+/* Index of a pair: rows, columns. */
+enum { ROWS, COLUMNS };
+
+struct conv_geometry {
+    struct shape x, weight, y;
+    uint32_t stride[2], before[2], after[2], dilation[2];
+    uint32_t groups;
+};
+
+/* Fails when an attribute that all three ops have makes no sense. */
+CHECKED enum status conv_geometry_check(const struct call *call);
+
+/* Reads the attributes, and the shapes of the tensors that are known (the others may be NULL). */
+struct conv_geometry conv_geometry_of(const struct call *call, const struct tensor *x, const struct tensor *weight,
+                                      const struct tensor *y);
+
+/* With x, weight and groups known: checks the channels and fills y, or fails with a sentence. */
+CHECKED enum status conv_geometry_output(struct conv_geometry *conv);
+
+/* Multiply-adds of each of the three ops, those with padding counted. */
+double conv_geometry_multiply_adds(const struct conv_geometry *conv);
+
+/*
+ * The position in x that tap `tap` of output position `position` reads, along one axis (a row or column; may lie
+ * outside).
+ */
+static inline int64_t conv_geometry_source(const struct conv_geometry *conv, int axis, uint32_t position,
+                                           uint32_t tap) {
+    return (int64_t)position * conv->stride[axis] + (int64_t)tap * conv->dilation[axis] - conv->before[axis];
+}
+
+#endif

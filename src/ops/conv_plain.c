@@ -1,0 +1,212 @@
+/*
+ * conv_plain: the convolution ops for any device and any shape. No shared memory, no subgroups, no specialization; one
+ * pipeline a kernel serves all shapes. Tensors over the device's storage range are computed in slices of images.
+ */
+#include "ops/conv_forms.h"
+
+#include "base/memory.h"
+#include "ops/conv_geometry.h"
+
+enum {
+    GROUP_SIZE = 64, /* local_size_x of the kernels */
+    PIXELS = 4,      /* pixels an invocation computes, in conv2d.glsl */
+    RELU = 1,
+    BIAS = 2,
+    RESIDUAL = 4,
+};
+
+/* Invocations of the weight gradient that keep a large device busy, pixels a chunk should have, bytes of all parts. */
+#define WEIGHT_INVOCATIONS 32768
+#define CHUNK_PIXELS_LEAST 64
+#define CHUNK_PIXELS_MOST 4096
+#define PART_BYTES (UINT64_C(1) << 26)
+
+static uint32_t quads(uint32_t count) {
+    return (count + 3) / 4;
+}
+
+static uint64_t image_bytes(struct shape shape) {
+    return UINT64_C(16) * shape.d[H] * shape.d[W] * quads(shape.d[C]);
+}
+
+/*
+ * Images that one dispatch may handle: as many as fit the storage range, and so many that the next slice is aligned.
+ * All, if no number satisfies both: recording then refuses the tensor by name.
+ */
+static uint32_t slice_images(const struct conv_geometry *conv, const struct device_facts *facts) {
+    uint64_t x = image_bytes(conv->x), y = image_bytes(conv->y);
+    uint64_t most = facts->max_storage_range / MAX(x, y);
+    uint32_t images = conv->x.d[N];
+    if (images <= most)
+        return images;
+    uint64_t unit = 1;
+    while (x * unit % TENSOR_ALIGNMENT || y * unit % TENSOR_ALIGNMENT)
+        unit *= 2;
+    uint64_t slice = most / unit * unit;
+    return slice == 0 || ceil_div(images, slice) >= LOWERING_DISPATCHES / 2 ? images : (uint32_t)slice;
+}
+
+/* Restricts the operand added last to `count` images from `first` on. */
+static void slice_operand(struct dispatch *dispatch, struct shape shape, uint32_t first, uint32_t count) {
+    if (count == shape.d[N])
+        return;
+    struct operand *operand = &dispatch->operands[dispatch->operand_count - 1];
+    operand->offset = first * image_bytes(shape);
+    operand->bytes = count * image_bytes(shape);
+}
+
+static void push_pair(struct dispatch *dispatch, const uint32_t pair[2]) {
+    dispatch_push(dispatch, pair[ROWS]);
+    dispatch_push(dispatch, pair[COLUMNS]);
+}
+
+/* The first words of the push block in conv2d.glsl. */
+static void push_geometry(struct dispatch *dispatch, const struct conv_geometry *conv, uint32_t images) {
+    push_pair(dispatch, &conv->x.d[H]);
+    push_pair(dispatch, &conv->y.d[H]);
+    push_pair(dispatch, &conv->weight.d[KH]);
+    push_pair(dispatch, conv->stride);
+    push_pair(dispatch, conv->before);
+    push_pair(dispatch, conv->dilation);
+    dispatch_push(dispatch, images);
+    dispatch_push(dispatch, conv->x.d[C]);
+    dispatch_push(dispatch, conv->y.d[C]);
+    dispatch_push(dispatch, conv->weight.d[KI]);
+    dispatch_push(dispatch, conv->y.d[C] / conv->groups);
+}
+
+static void set_work(struct dispatch *dispatch, const struct conv_geometry *conv, uint32_t images) {
+    double share = (double)images / conv->x.d[N];
+    dispatch->flops = 2 * share * conv_geometry_multiply_adds(conv);
+    dispatch->bytes =
+        (double)images * (double)(image_bytes(conv->x) + image_bytes(conv->y)) + 4 * (double)shape_count(conv->weight);
+}
+
+/* Invocations of a kernel that computes `pixels` pixels of `channels` channels. */
+static uint64_t invocations(const struct conv_geometry *conv, uint64_t pixels, uint32_t channels) {
+    return (conv->groups == 1 ? ceil_div(pixels, PIXELS) : pixels) * quads(channels);
+}
+
+static void add_forward(const struct call *call, const struct conv_geometry *conv, struct lowering *lowering,
+                        uint32_t first, uint32_t count) {
+    bool bias = call->in[2], residual = call->in[3], both = bias && residual, relu = attr(call, "relu") != 0;
+    struct dispatch *dispatch = lowering_add(lowering, conv->groups == 1 ? "conv2d" : "conv2d_grouped");
+    dispatch_input(dispatch, 0);
+    slice_operand(dispatch, conv->x, first, count);
+    dispatch_input(dispatch, 1);
+    dispatch_input(dispatch, bias ? 2 : residual ? 3 : 1); /* the weights stand in for an addend that is absent */
+    if (residual && !bias)
+        slice_operand(dispatch, conv->y, first, count);
+    dispatch_output(dispatch, 0);
+    slice_operand(dispatch, conv->y, first, count);
+    push_geometry(dispatch, conv, count);
+    dispatch_push(dispatch, (relu && !both ? RELU : 0u) | (bias ? BIAS : residual ? RESIDUAL : 0u));
+    dispatch_linear(dispatch, invocations(conv, (uint64_t)count * conv->y.d[H] * conv->y.d[W], conv->y.d[C]),
+                    GROUP_SIZE);
+    set_work(dispatch, conv, count);
+    if (!both)
+        return;
+    /* A third operand and a fourth: more storage buffers than every device has. */
+    uint64_t items = count * image_bytes(conv->y) / 16;
+    dispatch = lowering_add(lowering, "conv2d_residual");
+    dispatch_input(dispatch, 3);
+    slice_operand(dispatch, conv->y, first, count);
+    dispatch_output(dispatch, 0);
+    slice_operand(dispatch, conv->y, first, count);
+    dispatch_push(dispatch, (uint32_t)items);
+    dispatch_push(dispatch, relu);
+    dispatch_linear(dispatch, items, GROUP_SIZE);
+    dispatch->bytes = 48 * (double)items;
+}
+
+bool conv_forms_plain(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->in[1], call->out[0]);
+    uint32_t images = conv.x.d[N], slice = slice_images(&conv, facts);
+    for (uint32_t first = 0; first < images; first += slice)
+        add_forward(call, &conv, lowering, first, MIN(slice, images - first));
+    return true;
+}
+
+bool conv_forms_plain_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    struct conv_geometry conv = conv_geometry_of(call, call->out[0], call->in[1], call->in[0]);
+    uint32_t images = conv.x.d[N], slice = slice_images(&conv, facts);
+    for (uint32_t first = 0; first < images; first += slice) {
+        uint32_t count = MIN(slice, images - first);
+        struct dispatch *dispatch =
+            lowering_add(lowering, conv.groups == 1 ? "conv2d_backward_input" : "conv2d_grouped_backward_input");
+        dispatch_input(dispatch, 0);
+        slice_operand(dispatch, conv.y, first, count);
+        dispatch_input(dispatch, 1);
+        dispatch_output(dispatch, 0);
+        slice_operand(dispatch, conv.x, first, count);
+        push_geometry(dispatch, &conv, count);
+        dispatch_linear(dispatch, invocations(&conv, (uint64_t)count * conv.x.d[H] * conv.x.d[W], conv.x.d[C]),
+                        GROUP_SIZE);
+        set_work(dispatch, &conv, count);
+    }
+    return true;
+}
+
+/* How the pixels of the weight gradient are cut: `count` parts of `pixels` in a slice of images. */
+struct chunks {
+    uint32_t count, pixels;
+};
+
+static struct chunks cut(const struct conv_geometry *conv, const struct device_facts *facts, uint32_t images,
+                         uint32_t slices, uint64_t items) {
+    uint64_t part =
+        UINT64_C(4) * conv->weight.d[KH] * conv->weight.d[KW] * conv->weight.d[KI] * 4 * quads(conv->y.d[C]);
+    uint64_t pixels = (uint64_t)images * conv->y.d[H] * conv->y.d[W];
+    uint64_t most = MAX(MIN(PART_BYTES, facts->max_storage_range) / part / slices, 1);
+    uint64_t count = MIN(ceil_div(WEIGHT_INVOCATIONS, items), ceil_div(pixels, CHUNK_PIXELS_LEAST));
+    count = MIN(MAX(count, ceil_div(pixels, CHUNK_PIXELS_MOST)), most);
+    struct chunks chunks = {.pixels = (uint32_t)ceil_div(pixels, count)};
+    chunks.count = (uint32_t)ceil_div(pixels, chunks.pixels);
+    return chunks;
+}
+
+bool conv_forms_plain_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->out[0], call->in[1]);
+    uint32_t images = conv.x.d[N], slice = slice_images(&conv, facts), slices = (images + slice - 1) / slice;
+    uint64_t taps = (uint64_t)conv.weight.d[KH] * conv.weight.d[KW], row = quads(conv.y.d[C]);
+    uint64_t items = taps * row * (conv.groups == 1 ? quads(conv.x.d[C]) : conv.weight.d[KI]);
+    uint64_t part = taps * conv.weight.d[KI] * row;
+    bool direct = slices == 1 && cut(&conv, facts, images, 1, items).count == 1;
+    uint32_t parts = 0;
+    for (uint32_t first = 0; first < images; first += slice) {
+        uint32_t count = MIN(slice, images - first);
+        struct chunks chunks = cut(&conv, facts, count, slices, items);
+        struct dispatch *dispatch =
+            lowering_add(lowering, conv.groups == 1 ? "conv2d_backward_weight" : "conv2d_grouped_backward_weight");
+        dispatch_input(dispatch, 0);
+        slice_operand(dispatch, conv.x, first, count);
+        dispatch_input(dispatch, 1);
+        slice_operand(dispatch, conv.y, first, count);
+        if (direct)
+            dispatch_output(dispatch, 0);
+        else
+            dispatch_scratch(dispatch, 0);
+        push_geometry(dispatch, &conv, count);
+        dispatch_push(dispatch, chunks.count);
+        dispatch_push(dispatch, chunks.pixels);
+        dispatch_push(dispatch, parts);
+        dispatch_linear(dispatch, items * chunks.count, GROUP_SIZE);
+        set_work(dispatch, &conv, count);
+        parts += chunks.count;
+    }
+    if (direct)
+        return true;
+    lowering->scratch_bytes[0] = 16 * part * parts;
+    conv_forms_sum_parts(lowering, (uint32_t)part, parts);
+    return true;
+}
+
+void conv_forms_sum_parts(struct lowering *lowering, uint32_t part, uint32_t parts) {
+    struct dispatch *dispatch = lowering_add(lowering, "conv2d_sum");
+    dispatch_scratch(dispatch, 0);
+    dispatch_output(dispatch, 0);
+    dispatch_push(dispatch, part);
+    dispatch_push(dispatch, parts);
+    dispatch_linear(dispatch, part, GROUP_SIZE);
+    dispatch->bytes = 16 * (double)part * (parts + 1);
+}
