@@ -17,4 +17,9 @@ static inline double bound_sum(double terms, double absolute, double y) {
     return 4 * sqrt(terms) * UNIT_ROUNDOFF * absolute + UNIT_ROUNDOFF * fabs(y);
 }
 
+/* A device may treat denormal numbers as zero, operands and results alike: what that can change in `value`. */
+static inline double bound_denormal(double value) {
+    return fabs(value) < 0x1p-126 ? fabs(value) : 0;
+}
+
 #endif

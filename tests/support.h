@@ -1,0 +1,358 @@
+/*
+ * support: what tests of ops share. Evaluates a graph with the ops' float64 references on the CPU, holds gradients to
+ * central differences, and checks what an op asks of a device. Include it after all other headers of the project
+ * (cmocka takes the name `fail`).
+ */
+#ifndef RVK_TESTS_SUPPORT_H
+#define RVK_TESTS_SUPPORT_H
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "ir/graph.h"
+#include "vk/kernel_table.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- values of a graph, in float64 ---- */
+
+/* Holds the storage of every root (rows padded as on the device), so that views and in-place updates act as there. */
+struct evaluation {
+    const struct graph *graph;
+    double **storage; /* NULL for views */
+};
+
+static inline void evaluation_create(struct evaluation *evaluation, const struct graph *graph) {
+    evaluation->graph = graph;
+    evaluation->storage = calloc(graph->tensor_count, sizeof *evaluation->storage);
+    assert_non_null(evaluation->storage);
+    for (size_t t = 0; t < graph->tensor_count; t++)
+        if (graph->tensors[t].base == TENSOR_NONE) {
+            evaluation->storage[t] = calloc(tensor_elements(&graph->tensors[t]), sizeof(double));
+            assert_non_null(evaluation->storage[t]);
+        }
+}
+
+static inline void evaluation_destroy(struct evaluation *evaluation) {
+    for (size_t t = 0; t < evaluation->graph->tensor_count; t++)
+        free(evaluation->storage[t]);
+    free(evaluation->storage);
+}
+
+/* Where the tensor starts in its root's storage. */
+static inline double *evaluation_at(const struct evaluation *evaluation, tensor_id tensor) {
+    uint64_t offset = 0;
+    tensor_id root = graph_root(evaluation->graph, tensor, &offset);
+    return evaluation->storage[root] + offset / (evaluation->graph->tensors[root].dtype == DTYPE_U8 ? 1 : 4);
+}
+
+static inline void evaluation_set(struct evaluation *evaluation, tensor_id tensor, const double *dense) {
+    const struct tensor *shape = &evaluation->graph->tensors[tensor];
+    double *stored = evaluation_at(evaluation, tensor);
+    for (uint64_t i = 0, width = shape->shape.d[3]; i < shape_count(shape->shape); i++)
+        stored[i / width * tensor_row(shape) + i % width] = dense[i];
+}
+
+static inline void evaluation_get(const struct evaluation *evaluation, tensor_id tensor, double *dense) {
+    const struct tensor *shape = &evaluation->graph->tensors[tensor];
+    const double *stored = evaluation_at(evaluation, tensor);
+    for (uint64_t i = 0, width = shape->shape.d[3]; i < shape_count(shape->shape); i++)
+        dense[i] = stored[i / width * tensor_row(shape) + i % width];
+}
+
+/* The tensor's dense values in a new block (free with free()). */
+static inline double *evaluation_values(const struct evaluation *evaluation, tensor_id tensor) {
+    double *dense = malloc(shape_count(evaluation->graph->tensors[tensor].shape) * sizeof *dense);
+    assert_non_null(dense);
+    evaluation_get(evaluation, tensor, dense);
+    return dense;
+}
+
+/* Runs one node's reference. */
+static inline void evaluation_step(struct evaluation *evaluation, size_t index) {
+    const struct node *node = &evaluation->graph->nodes[index];
+    double *in[OP_INPUTS] = {NULL}, *out[OP_OUTPUTS] = {NULL}, *bound[OP_OUTPUTS] = {NULL};
+    struct call call;
+    graph_call(evaluation->graph, index, &call);
+    for (int j = 0; j < OP_INPUTS; j++)
+        in[j] = node->in[j] == TENSOR_NONE ? NULL : evaluation_values(evaluation, node->in[j]);
+    for (int k = 0; k < op_output_count(node->op); k++) {
+        out[k] = evaluation_values(evaluation, node->out[k]);
+        bound[k] = evaluation_values(evaluation, node->out[k]);
+    }
+    node->op->reference(&call, (const double *const *)in, out, bound);
+    for (int k = 0; k < op_output_count(node->op); k++) {
+        for (uint64_t i = 0; i < shape_count(call.out[k]->shape); i++)
+            if (isfinite(out[k][i]) && !(bound[k][i] >= 0))
+                fail_msg("%s: the bound of output %d at %llu is %g", node->op->name, k, (unsigned long long)i,
+                         bound[k][i]);
+        evaluation_set(evaluation, node->out[k], out[k]);
+        free(out[k]);
+        free(bound[k]);
+    }
+    for (int j = 0; j < OP_INPUTS; j++)
+        free(in[j]);
+}
+
+/* Runs the first `node_count` nodes. */
+static inline void evaluation_run(struct evaluation *evaluation, size_t node_count) {
+    for (size_t i = 0; i < node_count; i++)
+        evaluation_step(evaluation, i);
+}
+
+/* Gives a root its random values: what its first user's record says (op->sample), else standard normal numbers. */
+static inline void evaluation_randomize(struct evaluation *evaluation, tensor_id tensor, uint32_t seed) {
+    const struct graph *graph = evaluation->graph;
+    struct call call = {0};
+    int input = -1;
+    for (size_t i = 0; i < graph->node_count && input < 0; i++)
+        for (int j = 0; j < OP_INPUTS && input < 0; j++)
+            if (graph->nodes[i].in[j] == tensor) {
+                graph_call(graph, i, &call);
+                input = j;
+            }
+    double *dense = evaluation_values(evaluation, tensor);
+    for (uint64_t i = 0; i < shape_count(graph->tensors[tensor].shape); i++) {
+        dense[i] = NAN;
+        if (input >= 0 && call.op->sample)
+            dense[i] = call.op->sample(&call, DATA_RANDOM, input, i, seed);
+        if (isnan(dense[i]))
+            dense[i] = random_normal(seed, tensor, (uint32_t)i);
+    }
+    evaluation_set(evaluation, tensor, dense);
+    free(dense);
+}
+
+/* Randomizes every root that no node writes. */
+static inline void evaluation_randomize_all(struct evaluation *evaluation, uint32_t seed) {
+    const struct graph *graph = evaluation->graph;
+    for (tensor_id t = 0; t < graph->tensor_count; t++) {
+        bool written = graph->tensors[t].base != TENSOR_NONE;
+        for (size_t i = 0; i < graph->node_count; i++)
+            for (int k = 0; k < OP_OUTPUTS; k++)
+                written |= graph->nodes[i].out[k] == t;
+        if (!written)
+            evaluation_randomize(evaluation, t, seed);
+    }
+}
+
+/* ---- gradients ---- */
+
+static inline double evaluation_product(const struct evaluation *evaluation, tensor_id a, tensor_id b) {
+    double *x = evaluation_values(evaluation, a), *y = evaluation_values(evaluation, b), sum = 0;
+    for (uint64_t i = 0; i < shape_count(evaluation->graph->tensors[a].shape); i++)
+        sum += x[i] * y[i];
+    free(x);
+    free(y);
+    return sum;
+}
+
+/* Central difference of <value, seed> in element `index` of `tensor`, over the first `forward` nodes. */
+static inline double central_difference(struct evaluation *evaluation, size_t forward, tensor_id value, tensor_id seed,
+                                        tensor_id tensor, uint64_t index) {
+    const double step = 1e-6;
+    double *dense = evaluation_values(evaluation, tensor), kept = dense[index], side[2];
+    for (int i = 0; i < 2; i++) {
+        dense[index] = kept + (i ? step : -step);
+        evaluation_set(evaluation, tensor, dense);
+        evaluation_run(evaluation, forward);
+        side[i] = evaluation_product(evaluation, value, seed);
+    }
+    dense[index] = kept;
+    evaluation_set(evaluation, tensor, dense);
+    free(dense);
+    return (side[1] - side[0]) / (2 * step);
+}
+
+/* About 40 elements of each gradient (all of a small one), to 1e-3 of the value or 1e-5 of the tensor's largest. */
+static inline void assert_gradient_tensor(struct evaluation *evaluation, size_t forward, tensor_id value,
+                                          tensor_id seed, tensor_id tensor, const double *gradient) {
+    const struct tensor *of = &evaluation->graph->tensors[tensor];
+    uint64_t count = shape_count(of->shape), stride = count <= 40 ? 1 : count / 40 | 1;
+    double largest = 0;
+    for (uint64_t i = 0; i < count; i++)
+        largest = fmax(largest, fabs(gradient[i]));
+    for (uint64_t i = 0; i < count; i += stride) {
+        double expected = central_difference(evaluation, forward, value, seed, tensor, i);
+        if (!(fabs(gradient[i] - expected) <= 1e-3 * fabs(expected) + 1e-5 * largest + 1e-7))
+            fail_msg("gradient of %s at %llu: %.9g, by differences %.9g", of->name, (unsigned long long)i, gradient[i],
+                     expected);
+    }
+}
+
+/*
+ * Appends the gradient of <value, random seed> to the graph and holds it, for every wanted root, to central differences
+ * of the references. Kinks are passed by with random values.
+ */
+static inline void assert_gradient(struct graph *graph, tensor_id value, const tensor_id wanted[], size_t count) {
+    tensor_id gradient[16];
+    assert_true(count <= COUNT(gradient));
+    size_t forward = graph->node_count;
+    tensor_id seed = graph_tensor(graph, "seed", DTYPE_F32, graph_shape(graph, value), TENSOR_INPUT);
+    graph_gradient(graph, value, seed, wanted, count, gradient);
+    if (graph_status(graph) != STATUS_OK)
+        fail_msg("%s", status_message());
+    struct evaluation evaluation;
+    evaluation_create(&evaluation, graph);
+    evaluation_randomize_all(&evaluation, 11);
+    evaluation_run(&evaluation, graph->node_count);
+    for (size_t i = 0; i < count; i++) {
+        if (gradient[i] == TENSOR_NONE)
+            fail_msg("%s has no gradient", graph->tensors[wanted[i]].name);
+        assert_true(shape_equal(graph_shape(graph, gradient[i]), graph_shape(graph, wanted[i])));
+        double *dense = evaluation_values(&evaluation, gradient[i]);
+        assert_gradient_tensor(&evaluation, forward, value, seed, wanted[i], dense);
+        free(dense);
+    }
+    evaluation_destroy(&evaluation);
+}
+
+/* ---- one op, from a line of its cases ---- */
+
+static inline struct shape parse_shape(const char *text) {
+    struct shape shape = {{0}};
+    assert_int_equal(sscanf(text, "%ux%ux%ux%u", &shape.d[0], &shape.d[1], &shape.d[2], &shape.d[3]), 4);
+    return shape;
+}
+
+/* Applies `op` to new inputs as a line like "x=2x9x9x5 stride_h=2" says; in[j] receives them. Returns output 0. */
+static inline tensor_id apply_case(struct graph *graph, const char *op, const char *line, tensor_id in[OP_INPUTS]) {
+    const struct op *record = op_find(op);
+    assert_non_null(record);
+    struct attribute attributes[OP_ATTRIBUTES + 1] = {{NULL, 0}};
+    tensor_id operands[OP_INPUTS + 1];
+    char text[512], *rest = text, *word;
+    int attribute_count = 0, count = op_input_count(record);
+    for (int j = 0; j < OP_INPUTS; j++)
+        in[j] = TENSOR_NONE;
+    snprintf(text, sizeof text, "%s", line + (*line == '+'));
+    while ((word = strtok_r(rest, " ", &rest)) != NULL) {
+        char *value = strchr(word, '=');
+        assert_non_null(value);
+        *value++ = '\0';
+        int input = op_input_index(record, word), attribute = op_attribute_index(record, word);
+        if (input < 0 && attribute < 0)
+            fail_msg("%s: the case \"%s\" names %s, which is neither an operand nor an attribute", op, line, word);
+        if (input >= 0)
+            in[input] = graph_tensor(graph, word, DTYPE_F32, parse_shape(value), TENSOR_INPUT);
+        else
+            attributes[attribute_count++] = (struct attribute){record->attributes[attribute].name, strtod(value, NULL)};
+    }
+    for (int j = 0; j < count; j++)
+        operands[j] = in[j] == TENSOR_NONE ? TENSOR_ABSENT : in[j];
+    operands[count] = TENSOR_NONE;
+    return graph_apply(graph, op, operands, attributes);
+}
+
+/*
+ * Holds the gradients of the operands named in `names` ("x gamma"; NULL: all) to central differences, for each of the
+ * op's short cases. A named operand without a gradient is a failure.
+ */
+static inline void assert_case_gradients(const char *op, const char *names) {
+    for (const char *const *line = op_find(op)->cases; *line; line++) {
+        if (**line == '+')
+            continue;
+        struct graph graph;
+        tensor_id in[OP_INPUTS], wanted[OP_INPUTS];
+        size_t count = 0;
+        char text[256], *rest = text, *name;
+        graph_create(&graph);
+        tensor_id value = apply_case(&graph, op, *line, in);
+        for (int j = 0; j < OP_INPUTS && !names; j++)
+            if (in[j] != TENSOR_NONE)
+                wanted[count++] = in[j];
+        snprintf(text, sizeof text, "%s", names ? names : "");
+        while ((name = strtok_r(rest, " ", &rest)) != NULL)
+            if (in[op_input_index(op_find(op), name)] != TENSOR_NONE)
+                wanted[count++] = in[op_input_index(op_find(op), name)];
+        assert_true(count > 0);
+        assert_gradient(&graph, value, wanted, count);
+        graph_destroy(&graph);
+    }
+}
+
+/* infer must refuse this with a sentence that holds `part`. */
+static inline void assert_refused(const char *op, const char *line, const char *part) {
+    struct graph graph;
+    tensor_id in[OP_INPUTS];
+    graph_create(&graph);
+    apply_case(&graph, op, line, in);
+    assert_int_equal(graph_status(&graph), STATUS_USAGE);
+    if (!strstr(status_message(), part))
+        fail_msg("%s %s: \"%s\" does not say \"%s\"", op, line, status_message(), part);
+    graph_destroy(&graph);
+}
+
+/* ---- what an op asks of a device ---- */
+
+static inline void assert_dispatch(const struct call *call, const struct device_facts *facts,
+                                   const struct lowering *lowering, const struct dispatch *dispatch) {
+    bool found = false;
+    for (const struct kernel_module *module = kernel_table; module->name; module++)
+        found |= strcmp(module->name, dispatch->kernel) == 0;
+    if (!found)
+        fail_msg("%s: there is no kernel %s", call->op->name, dispatch->kernel);
+    for (int axis = 0; axis < 3; axis++)
+        assert_in_range(dispatch->groups[axis], 1, facts->max_groups[axis]);
+    assert_in_range(dispatch->push_count * 4, 0, facts->max_push_bytes);
+    assert_in_range(dispatch->operand_count, 1, facts->max_storage_buffers);
+    for (uint32_t i = 0; i < dispatch->operand_count; i++) {
+        const struct operand *operand = &dispatch->operands[i];
+        uint64_t whole = 0;
+        if (operand->kind == OPERAND_SCRATCH) {
+            assert_in_range(operand->index, 0, LOWERING_SCRATCH - 1);
+            whole = lowering->scratch_bytes[operand->index];
+        } else {
+            const struct tensor *tensor =
+                operand->kind == OPERAND_INPUT ? call->in[operand->index] : call->out[operand->index];
+            assert_non_null(tensor);
+            whole = tensor_bytes(tensor);
+        }
+        assert_int_equal(operand->offset % TENSOR_ALIGNMENT, 0);
+        assert_true(whole > 0 && operand->offset + operand->bytes <= whole);
+    }
+}
+
+/* Every form that applies to this call under `facts` stays within the limits; at least one applies. */
+static inline void assert_lowering(const struct call *call, const struct device_facts *facts) {
+    int applied = 0;
+    for (const struct form *form = call->op->forms; form->name; form++) {
+        struct lowering *lowering = calloc(1, sizeof *lowering);
+        assert_non_null(lowering);
+        if (form->lower(call, facts, lowering)) {
+            applied++;
+            assert_in_range(lowering->count, 1, LOWERING_DISPATCHES);
+            for (uint32_t i = 0; i < lowering->count; i++)
+                assert_dispatch(call, facts, lowering, &lowering->dispatches[i]);
+        }
+        free(lowering);
+    }
+    if (!applied)
+        fail_msg("%s: no form applies", call->op->name);
+}
+
+/* All cases of an op, long ones too, on the weakest device that the specification allows. */
+static inline void assert_case_lowerings(const char *op) {
+    struct device_facts facts;
+    facts_minimum(&facts);
+    for (const char *const *line = op_find(op)->cases; *line; line++) {
+        struct graph graph;
+        tensor_id in[OP_INPUTS];
+        struct call call;
+        graph_create(&graph);
+        apply_case(&graph, op, *line, in);
+        if (graph_status(&graph) != STATUS_OK)
+            fail_msg("%s %s: %s", op, *line, status_message());
+        graph_call(&graph, 0, &call);
+        assert_lowering(&call, &facts);
+        graph_destroy(&graph);
+    }
+}
+
+#endif
