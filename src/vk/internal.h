@@ -1,0 +1,121 @@
+/*
+ * internal: the structures behind vk.h, shared by the files of this folder.
+ */
+#ifndef RVK_VK_INTERNAL_H
+#define RVK_VK_INTERNAL_H
+
+#include "vk/vk.h"
+
+#include "vk/reflect.h"
+
+#include <vulkan/vulkan.h>
+
+enum {
+    PENDING_SUBMISSIONS = 64,
+    RANGE_ALIGNMENT = 256,        /* no device asks for more than 256, by the specification */
+    STAGING_BYTES = 16 * 1048576, /* piece of a copy between host and unmapped memory */
+};
+
+/* ---- instance.c ---- */
+
+/* A loaded instance, with the validation layer on request; `device` gets the count of its messages. */
+struct instance {
+    VkInstance handle;
+    VkDebugUtilsMessengerEXT messenger;
+};
+/* *messages counts what the validation layer says; it must outlive the instance. */
+CHECKED enum status instance_create(bool validation, uint64_t *messages, struct instance *out);
+void instance_destroy(struct instance *instance);
+
+/* What was found out about a device before it is opened. */
+struct physical {
+    VkPhysicalDevice handle;
+    VkPhysicalDeviceProperties properties;
+    struct vk_description description;
+    uint32_t family;         /* of the queues used */
+    uint32_t timestamp_bits; /* 0: no timestamps */
+    bool portability_subset; /* an extension that must be enabled where it exists */
+    bool size_control;       /* VK_EXT_subgroup_size_control with full subgroups in compute */
+    bool required_size;      /* ... and the subgroup size may be required */
+};
+/* All devices, the one to prefer first; free with free(). STATUS_DEVICE when there is none. */
+CHECKED enum status physical_list(VkInstance instance, struct physical **list, uint32_t *count);
+
+/* physical.c: fills everything from `handle`. */
+void physical_describe(VkPhysicalDevice handle, struct physical *physical);
+
+/* ---- device.c ---- */
+
+struct vk_device {
+    struct instance instance;
+    struct physical physical;
+    VkPhysicalDeviceMemoryProperties memory;
+    VkDevice handle;
+    VkQueue queue;
+    VkCommandPool pool;
+    VkPipelineCache cache;
+    char *cache_path, *kernel_path;
+    uint64_t cached_pipelines; /* counters.pipelines when the cache file was last read or written */
+    struct vk_kernel **kernels;
+    size_t kernel_count, kernel_capacity;
+    VkFence fences[PENDING_SUBMISSIONS]; /* of ticket t: fences[t % PENDING_SUBMISSIONS] */
+    uint64_t submitted, finished;        /* tickets */
+    uint64_t timeout_ns;
+    bool lost; /* no further work is accepted */
+    bool hung; /* lost by a timeout: the last work may still run */
+    char lost_message[768];
+    struct vk_commands *transfer; /* for synchronous copies */
+    struct vk_buffer *staging[2]; /* upload, download; made when first needed */
+    VkQueryPool queries;
+    uint32_t query_count;
+    struct vk_counters counters;
+};
+
+/* The name of a result, as the specification spells it. */
+const char *result_name(VkResult result);
+
+/* fail() with the status that fits `result`, a sentence "ACTION failed on DEVICE: RESULT". Marks a lost device. */
+enum status device_fail(struct vk_device *device, VkResult result, const char *action);
+
+/* ---- memory.c ---- */
+
+struct vk_buffer {
+    struct vk_device *device;
+    VkBuffer handle;
+    VkDeviceMemory memory;
+    void *mapped;
+    uint64_t bytes, allocated;
+    bool cached; /* reads through `mapped` are fast */
+};
+
+/* ---- kernel.c ---- */
+
+struct vk_kernel {
+    char *name;
+    uint32_t *constants;
+    uint32_t constant_count;
+    struct reflection reflection;
+    VkDescriptorSetLayout set_layout;
+    VkPipelineLayout layout;
+    VkPipeline pipeline;
+};
+void kernel_destroy(struct vk_device *device, struct vk_kernel *kernel);
+VkDescriptorType kernel_descriptor_type(enum binding_kind kind);
+
+/* ---- commands.c ---- */
+
+VkCommandBuffer commands_handle(const struct vk_commands *commands);
+bool commands_finished(const struct vk_commands *commands);
+
+/* ---- queue.c ---- */
+
+CHECKED enum status queue_create(struct vk_device *device);
+void queue_destroy(struct vk_device *device);
+/* Waits for all submissions. False when some may still run (after a timeout): what they use must not be destroyed. */
+bool queue_idle(struct vk_device *device);
+
+/* ---- cache.c ---- */
+
+CHECKED enum status cache_create(struct vk_device *device);
+
+#endif

@@ -1,0 +1,265 @@
+/* kernel: pipelines of the embedded SPIR-V modules, or of the files that replace them. */
+#include "vk/internal.h"
+
+#include "base/memory.h"
+#include "vk/kernel_table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- modules ---- */
+
+struct module {
+    const uint32_t *words;
+    size_t count;
+    uint32_t *owned; /* when read from a file */
+};
+
+/* False when the path does not fit: such a file is not looked for. */
+static bool file_name(const struct vk_device *device, const char *name, char *path, size_t size) {
+    if (!device->kernel_path)
+        return false;
+    int length = snprintf(path, size, "%s/%s.spv", device->kernel_path, name);
+    return length > 0 && (size_t)length < size;
+}
+
+static const struct kernel_module *embedded(const char *name) {
+    for (const struct kernel_module *module = kernel_table; module->name; module++)
+        if (strcmp(module->name, name) == 0)
+            return module;
+    return NULL;
+}
+
+bool vk_kernel_exists(const struct vk_device *device, const char *name) {
+    char path[4096];
+    FILE *file = file_name(device, name, path, sizeof path) ? fopen(path, "rb") : NULL;
+    if (file)
+        fclose(file);
+    return file || embedded(name);
+}
+
+static enum status read_words(FILE *file, const char *path, struct module *module) {
+    enum { LIMIT = 1 << 22 };
+    TRY(memory_zeroed(LIMIT + 1, sizeof *module->owned, &module->owned));
+    size_t bytes = fread(module->owned, 1, (size_t)LIMIT * 4 + 4, file);
+    module->words = module->owned;
+    module->count = bytes / 4;
+    if (ferror(file))
+        return fail(STATUS_IO, "%s could not be read", path);
+    if (bytes % 4 || module->count > LIMIT)
+        return fail(STATUS_DATA, "%s is no SPIR-V module: its size is not a multiple of 4 up to %d", path, LIMIT * 4);
+    return STATUS_OK;
+}
+
+static enum status load(const struct vk_device *device, const char *name, struct module *module) {
+    char path[4096];
+    FILE *file = file_name(device, name, path, sizeof path) ? fopen(path, "rb") : NULL;
+    if (file) {
+        enum status status = read_words(file, path, module);
+        fclose(file);
+        return status;
+    }
+    const struct kernel_module *found = embedded(name);
+    if (!found)
+        return fail(STATUS_USAGE, "there is no kernel called '%s'", name);
+    module->words = found->words;
+    module->count = found->bytes / 4;
+    return STATUS_OK;
+}
+
+/* ---- limits ---- */
+
+static enum status over(const char *what, uint64_t needed, uint64_t limit) {
+    return fail(STATUS_MEMORY, "it needs %llu %s, the device has %llu", (unsigned long long)needed, what,
+                (unsigned long long)limit);
+}
+
+static enum status check_limits(const struct device_facts *facts, const struct reflection *reflection) {
+    const struct vk_interface *interface = &reflection->interface;
+    uint64_t invocations = 1;
+    for (uint32_t i = 0; i < 3; i++) {
+        if (interface->group_size[i] > facts->max_group_size[i])
+            return over("invocations along one axis of a workgroup", interface->group_size[i],
+                        facts->max_group_size[i]);
+        invocations *= interface->group_size[i]; /* at most 2^32 times the last limit */
+        if (invocations > facts->max_invocations)
+            return over("invocations in a workgroup", invocations, facts->max_invocations);
+    }
+    uint32_t buffers = 0, texels = 0;
+    for (uint32_t i = 0; i < interface->binding_count; i++) {
+        buffers += reflection->kinds[i] == BINDING_STORAGE;
+        texels += reflection->kinds[i] == BINDING_STORAGE_TEXELS;
+    }
+    if (interface->shared_bytes > facts->max_shared_bytes)
+        return over("bytes of shared memory", interface->shared_bytes, facts->max_shared_bytes);
+    if (interface->push_bytes > facts->max_push_bytes)
+        return over("bytes of push constants", interface->push_bytes, facts->max_push_bytes);
+    if (buffers > facts->max_storage_buffers)
+        return over("storage buffers", buffers, facts->max_storage_buffers);
+    if (texels > facts->max_storage_texels)
+        return over("storage texel buffers", texels, facts->max_storage_texels);
+    return STATUS_OK;
+}
+
+/* ---- pipelines ---- */
+
+VkDescriptorType kernel_descriptor_type(enum binding_kind kind) {
+    switch (kind) {
+    case BINDING_STORAGE_TEXELS:
+        return VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER;
+    case BINDING_UNIFORM_TEXELS:
+        return VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
+    default:
+        return VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+    }
+}
+
+static enum status create_layout(struct vk_device *device, struct vk_kernel *kernel) {
+    const struct vk_interface *interface = &kernel->reflection.interface;
+    VkDescriptorSetLayoutBinding bindings[VK_BINDINGS];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < interface->binding_count; i++)
+        if (kernel->reflection.kinds[i] != BINDING_UNUSED)
+            bindings[count++] =
+                (VkDescriptorSetLayoutBinding){.binding = i,
+                                               .descriptorType = kernel_descriptor_type(kernel->reflection.kinds[i]),
+                                               .descriptorCount = 1,
+                                               .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+    VkDescriptorSetLayoutCreateInfo set = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = count, .pBindings = bindings};
+    VkResult result = vkCreateDescriptorSetLayout(device->handle, &set, NULL, &kernel->set_layout);
+    if (result != VK_SUCCESS) {
+        kernel->set_layout = VK_NULL_HANDLE;
+        return device_fail(device, result, "creating a descriptor set layout");
+    }
+    VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = interface->push_bytes};
+    VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                         .setLayoutCount = 1,
+                                         .pSetLayouts = &kernel->set_layout,
+                                         .pushConstantRangeCount = interface->push_bytes > 0,
+                                         .pPushConstantRanges = &push};
+    result = vkCreatePipelineLayout(device->handle, &layout, NULL, &kernel->layout);
+    if (result != VK_SUCCESS) {
+        kernel->layout = VK_NULL_HANDLE;
+        return device_fail(device, result, "creating a pipeline layout");
+    }
+    return STATUS_OK;
+}
+
+/*
+ * A kernel with subgroup operations whose workgroup is made of whole subgroups gets full ones of the size that the
+ * facts give, where the device can promise it.
+ */
+static void pin_subgroups(const struct vk_device *device, const struct reflection *reflection,
+                          VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT *size,
+                          VkPipelineShaderStageCreateInfo *stage) {
+    uint32_t subgroup = vk_facts(device)->subgroup_size;
+    if (!device->physical.size_control || !reflection->uses_subgroups ||
+        reflection->interface.group_size[0] % subgroup != 0)
+        return;
+    stage->flags |= VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
+    if (!device->physical.required_size)
+        return;
+    *size = (VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT){
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
+        .requiredSubgroupSize = subgroup};
+    stage->pNext = size;
+}
+
+static enum status create_pipeline(struct vk_device *device, struct vk_kernel *kernel, VkShaderModule module) {
+    enum { LIMIT = 64 };
+    VkSpecializationMapEntry entries[LIMIT];
+    if (kernel->constant_count > LIMIT)
+        return fail(STATUS_USAGE, "%u specialization constants: at most %d", kernel->constant_count, LIMIT);
+    for (uint32_t i = 0; i < kernel->constant_count; i++)
+        entries[i] = (VkSpecializationMapEntry){.constantID = i, .offset = 4 * i, .size = 4};
+    VkSpecializationInfo specialization = {.mapEntryCount = kernel->constant_count,
+                                           .pMapEntries = entries,
+                                           .dataSize = kernel->constant_count * sizeof *kernel->constants,
+                                           .pData = kernel->constants};
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT size;
+    VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+                                        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                                                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                                                  .module = module,
+                                                  .pName = kernel->reflection.entry,
+                                                  .pSpecializationInfo = &specialization},
+                                        .layout = kernel->layout};
+    pin_subgroups(device, &kernel->reflection, &size, &info.stage);
+    VkResult result = vkCreateComputePipelines(device->handle, device->cache, 1, &info, NULL, &kernel->pipeline);
+    if (result != VK_SUCCESS) {
+        kernel->pipeline = VK_NULL_HANDLE;
+        return device_fail(device, result, "compiling");
+    }
+    device->counters.pipelines++;
+    return STATUS_OK;
+}
+
+static enum status compile(struct vk_device *device, struct vk_kernel *kernel, const struct module *module) {
+    TRY(reflect_module(module->words, module->count, kernel->constants, kernel->constant_count, &kernel->reflection));
+    TRY(check_limits(vk_facts(device), &kernel->reflection));
+    TRY(create_layout(device, kernel));
+    VkShaderModuleCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = module->count * 4, .pCode = module->words};
+    VkShaderModule handle;
+    VkResult result = vkCreateShaderModule(device->handle, &info, NULL, &handle);
+    if (result != VK_SUCCESS)
+        return device_fail(device, result, "reading the SPIR-V module");
+    enum status status = create_pipeline(device, kernel, handle);
+    vkDestroyShaderModule(device->handle, handle, NULL);
+    return status;
+}
+
+static enum status create(struct vk_device *device, const char *name, const uint32_t *constants, uint32_t count,
+                          struct vk_kernel *kernel) {
+    TRY(memory_zeroed(strlen(name) + 1, 1, &kernel->name));
+    strcpy(kernel->name, name);
+    TRY(memory_zeroed(count, sizeof *constants, &kernel->constants));
+    if (count)
+        memcpy(kernel->constants, constants, count * sizeof *constants);
+    kernel->constant_count = count;
+    struct module module = {0};
+    enum status status = load(device, name, &module);
+    if (status == STATUS_OK)
+        status = compile(device, kernel, &module);
+    free(module.owned);
+    return status == STATUS_OK ? status : fail_prefix(status, "kernel %s", name);
+}
+
+enum status vk_kernel_get(struct vk_device *device, const char *name, const uint32_t *constants, uint32_t count,
+                          struct vk_kernel **out) {
+    *out = NULL;
+    for (size_t i = 0; i < device->kernel_count; i++) {
+        struct vk_kernel *kernel = device->kernels[i];
+        if (kernel->constant_count == count && strcmp(kernel->name, name) == 0 &&
+            (count == 0 || memcmp(kernel->constants, constants, count * sizeof *constants) == 0)) {
+            *out = kernel;
+            return STATUS_OK;
+        }
+    }
+    TRY(memory_grow(&device->kernels, &device->kernel_capacity, device->kernel_count + 1, sizeof(void *)));
+    struct vk_kernel *kernel;
+    TRY(memory_zeroed(1, sizeof *kernel, &kernel));
+    enum status status = create(device, name, constants, count, kernel);
+    if (status != STATUS_OK) {
+        kernel_destroy(device, kernel);
+        return status;
+    }
+    device->kernels[device->kernel_count++] = kernel;
+    *out = kernel;
+    return STATUS_OK;
+}
+
+void kernel_destroy(struct vk_device *device, struct vk_kernel *kernel) {
+    vkDestroyPipeline(device->handle, kernel->pipeline, NULL);
+    vkDestroyPipelineLayout(device->handle, kernel->layout, NULL);
+    vkDestroyDescriptorSetLayout(device->handle, kernel->set_layout, NULL);
+    free(kernel->constants);
+    free(kernel->name);
+    free(kernel);
+}
+
+const struct vk_interface *vk_kernel_interface(const struct vk_kernel *kernel) {
+    return &kernel->reflection.interface;
+}
