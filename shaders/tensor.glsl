@@ -22,7 +22,7 @@
 #define INPUT_UINT(number, name)                                                                                       \
     layout(set = 0, binding = number, std430) readonly buffer name##_block { uint name[]; }
 
-// Number of this invocation in a dispatch made by dispatch_linear.
-uint linear_index() {
-    return (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
-}
+// Number of this invocation in a dispatch made by dispatch_linear. A macro: gl_WorkGroupSize has its value only after the
+// kernel's layout(local_size_x), which stands below the include (glslang takes 1 before it, without a word).
+#define linear_index()                                                                                                 \
+    ((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_WorkGroupSize.x + gl_LocalInvocationIndex)
