@@ -1,0 +1,51 @@
+/*
+ * dataset: labelled images in host memory, from the files that people have.
+ *
+ *   fashion-mnist        where Debian's package dataset-fashion-mnist puts it
+ *   fashion-mnist:DIR    IDX files, gz or plain: train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz], t10k-...
+ *   mnist:DIR            the same names
+ *   cifar10:DIR          data_batch_1.bin .. data_batch_5.bin, test_batch.bin, in DIR or DIR/cifar-10-batches-bin
+ *   cifar100:DIR         train.bin, test.bin, in DIR or DIR/cifar-100-binary; the fine labels are taken
+ *   generated            "generated:count=512,classes=10,size=32,channels=3,seed=1" (these are the defaults): every
+ *                        class is a smooth random pattern, every image a pattern plus noise
+ *
+ * 28x28 images get a border of zeros, to 32x32.
+ */
+#ifndef RVK_DATA_DATASET_H
+#define RVK_DATA_DATASET_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dataset {
+    char name[32]; /* "cifar10" */
+    uint32_t count, height, width, channels, classes;
+    uint8_t *images;  /* [count, height, width, channels], padded with zeros to a multiple of four bytes */
+    uint32_t *labels; /* [count], each below `classes` */
+    const char *const *class_names; /* [classes], static; NULL: the classes have no names */
+};
+
+/*
+ * Loads the training part or the test part of `spec`. On failure `out` is empty: STATUS_USAGE for a spec that is none,
+ * STATUS_DATA for files that are missing or malformed (the sentence names file, record and byte), STATUS_IO for files
+ * that cannot be read, STATUS_MEMORY.
+ */
+CHECKED enum status dataset_load(const char *spec, bool training, struct dataset *out);
+
+/* Accepts an empty data set. */
+void dataset_destroy(struct dataset *dataset);
+
+/*
+ * Mean and (population) deviation of each channel, [channels], and mean of each pixel, [height, width, channels], over
+ * images [first, first + count), in units of a byte. A deviation is 0 where all values are equal. Outputs may be NULL.
+ */
+void dataset_statistics(const struct dataset *dataset, uint32_t first, uint32_t count, double *mean_per_channel,
+                        double *deviation_per_channel, double *mean_per_pixel);
+
+/* First image of the validation part when `fraction` is cut from the end, as Keras does: floor(count (1 - fraction)).
+ */
+uint32_t dataset_split(uint32_t count, double fraction);
+
+#endif
