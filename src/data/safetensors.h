@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-enum { SAFETENSORS_RANK = 8 };
+enum { SAFETENSORS_RANK = 8, SAFETENSORS_SHAPE_TEXT = 192 };
 
 /* name, bytes of an element */
 #define SAFETENSORS_DTYPES(X)                                                                                          \
@@ -71,7 +71,7 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
 uint64_t safetensors_count(const struct safetensors_tensor *tensor);
 void safetensors_values(const struct safetensors_tensor *tensor, double *values);
 
-/* "[64, 32, 3, 3]". `text` holds at least 192 characters; returns `text`. */
+/* "[64, 32, 3, 3]". `text` holds SAFETENSORS_SHAPE_TEXT characters; returns `text`. */
 char *safetensors_print_shape(const struct safetensors_tensor *tensor, char *text);
 
 /*

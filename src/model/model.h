@@ -64,10 +64,14 @@ struct parameter {
     double scale; /* the constant, the standard deviation (before the cut), or half the range */
 };
 
+struct model_family;
+
 struct model {
     char name[32];
-    struct model_options options; /* defaults filled in; options.name is name */
-    struct parameter *parameters; /* trained ones and statistics, in the order of the layers */
+    const struct model_family *family; /* what the name stands for ... */
+    uint32_t blocks;                   /* ... and its n: blocks in each of the three stages */
+    struct model_options options;      /* defaults filled in; options.name is name */
+    struct parameter *parameters;      /* trained ones and statistics, in the order of the layers */
     size_t count;
     uint64_t parameter_bytes, statistic_bytes; /* of the flat values */
     uint64_t convolution_bytes;                /* prefix of "parameters" that holds the convolution kernels */

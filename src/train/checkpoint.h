@@ -2,9 +2,9 @@
  * checkpoint: everything that training needs to go on, in one safetensors file.
  *
  * Tensors: parameters and running statistics under their own names in PyTorch's layouts, the optimizer's state as
- * "optimizer.velocity.NAME" (or m, v) in the same layouts, "normalize.mean" and "normalize.scale" where the store has
- * them. Metadata: the model, the position and the seed, and the training options as the JSON text that the caller
- * gives. After checkpoint_load the store holds the bits that checkpoint_save saw.
+ * "optimizer.velocity.NAME" (or m, v) in the same layouts, "normalize.mean" and "normalize.scale" if there are any.
+ * Metadata ("resnet_vk.model" = "resnet20", ...): the model, the position and the seed, and the training options as the
+ * JSON text that the caller gives. After checkpoint_load the store holds the bits that checkpoint_save saw.
  */
 #ifndef RVK_TRAIN_CHECKPOINT_H
 #define RVK_TRAIN_CHECKPOINT_H
@@ -22,22 +22,23 @@ struct checkpoint_state {
     const char *options; /* JSON text of the caller; NULL: none */
 };
 
-/* What the file does not find in the model and the store. */
-struct checkpoint_normalization {
-    bool present, mean_per_pixel; /* the mean is [1,h,w,c], otherwise [1,1,1,c] */
+/* How images were normalized: the values "normalize.mean" and "normalize.scale" of the store. */
+enum normalization {
+    NORMALIZATION_NONE,    /* there are no such values */
+    NORMALIZATION_CHANNEL, /* the mean is [1,1,1,c] */
+    NORMALIZATION_PIXEL,   /* the mean is [1,h,w,c] */
 };
 
 CHECKED enum status checkpoint_save(const char *path, const struct model *model, struct store *store,
-                                    const struct checkpoint_state *state,
-                                    const struct checkpoint_normalization *normalization);
+                                    const struct checkpoint_state *state, enum normalization normalization);
 
-/* An open checkpoint, or any safetensors file with a model's weights (then has_model and has_state are false). */
+/* An open checkpoint, or any safetensors file with a model's weights (then has_state is false and model.name NULL). */
 struct checkpoint {
     struct safetensors file;
-    bool has_model, has_state;
+    bool has_state;
     struct model_options model;    /* name points into the file */
     struct checkpoint_state state; /* options points into the file */
-    struct checkpoint_normalization normalization;
+    enum normalization normalization;
 };
 
 CHECKED enum status checkpoint_open(const char *path, struct checkpoint *out);

@@ -19,4 +19,11 @@ CHECKED enum status parameters_read(const struct model *model, struct store *sto
 CHECKED enum status parameters_write(const struct model *model, struct store *store, const char *root, size_t index,
                                      const double *file);
 
+/* Any part of a float value, `offset` bytes in, as dense numbers in device order. values_write makes a value that is
+ * missing, with `whole` bytes. */
+CHECKED enum status values_read(struct store *store, const char *root, uint64_t offset, struct shape shape,
+                                double *dense);
+CHECKED enum status values_write(struct store *store, const char *root, uint64_t whole, uint64_t offset,
+                                 struct shape shape, const double *dense);
+
 #endif

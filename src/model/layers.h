@@ -1,0 +1,42 @@
+/*
+ * layers: what the formulas of networks are written in. A layer finds its parameters by name.
+ *
+ * The same formula lists a model's parameters (builder.listing is set: every parameter becomes a value of its own in a
+ * throwaway graph) and builds graphs (every parameter is a view of the flat values). Absent residuals are
+ * TENSOR_ABSENT. All names get the builder's prefix.
+ */
+#ifndef RVK_MODEL_LAYERS_H
+#define RVK_MODEL_LAYERS_H
+
+#include "model/model.h"
+
+struct builder {
+    const struct model *model;
+    struct model *listing; /* the same model while its parameters are being listed, otherwise NULL */
+    size_t capacity;       /* of the list */
+    struct graph *graph;
+    struct network *network; /* NULL while listing */
+    bool training;
+    char prefix[32]; /* "layer2.0." */
+};
+
+/* A convolution kernel of size x size. */
+struct kernel {
+    const char *name;
+    uint32_t size, filters, stride;
+};
+
+/* conv(x) + residual */
+tensor_id layer_convolution(struct builder *builder, tensor_id x, struct kernel kernel, tensor_id residual);
+
+/* relu?(norm(x)) */
+tensor_id layer_norm(struct builder *builder, tensor_id x, const char *name, bool relu);
+
+/* relu?(norm(conv(x)) + residual); without training, the normalization is folded into the convolution */
+tensor_id layer_convolution_norm(struct builder *builder, tensor_id x, struct kernel kernel, const char *norm,
+                                 tensor_id residual, bool relu);
+
+/* x [n,1,1,f] -> [n,1,1,outputs] */
+tensor_id layer_dense(struct builder *builder, tensor_id x, const char *name, uint32_t outputs);
+
+#endif

@@ -1,0 +1,190 @@
+#include "model/model.h"
+
+#include "base/memory.h"
+#include "model/layers.h"
+#include "model/residual.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const model_names[] = {"resnet20",  "resnet32",  "resnet44",   "resnet56",   "resnet110",
+                                   "resnet20a", "resnet20b", "resnet29v2", "resnet56v2", "plain20",
+                                   "plain56",   "plain29v2", NULL};
+
+static const char *const style_names[] = {[STYLE_TORCH] = "torch", [STYLE_KERAS] = "keras"};
+
+const char *model_style_name(enum model_style style) {
+    return style_names[style];
+}
+
+enum status model_style_find(const char *name, enum model_style *out) {
+    for (size_t i = 0; i < COUNT(style_names); i++)
+        if (strcmp(style_names[i], name) == 0) {
+            *out = (enum model_style)i;
+            return STATUS_OK;
+        }
+    return fail(STATUS_USAGE, "there is no style called %s (there are torch and keras)", name);
+}
+
+/* ---- names ---- */
+
+static bool parse_name(const char *name, const struct model_family *family, unsigned long *depth) {
+    size_t length = strlen(family->prefix);
+    if (strncmp(name, family->prefix, length) != 0 || name[length] < '1' || name[length] > '9')
+        return false;
+    char *end;
+    *depth = strtoul(name + length, &end, 10);
+    return strcmp(end, family->suffix) == 0;
+}
+
+enum { DEPTH_LIMIT = 9999 };
+
+static enum status set_depth(struct model *model, const struct model_family *family, unsigned long depth) {
+    uint32_t unit = 3 * family->layers_per_block;
+    if (depth < unit + 2 || (depth - 2) % unit != 0)
+        return fail(STATUS_USAGE, "%s%s depth must be %un+2 (%s), not %lu", family->prefix,
+                    *family->suffix == 'v' ? " v2" : "", unit,
+                    unit == 6 ? "20, 32, 44, 56, 110, ..." : "20, 29, 56, 110, 164, ...", depth);
+    if (depth > DEPTH_LIMIT)
+        return fail(STATUS_USAGE, "%s: the depth is limited to %d", model->name, DEPTH_LIMIT);
+    model->family = family;
+    model->blocks = (uint32_t)(depth - 2) / unit;
+    return STATUS_OK;
+}
+
+static enum status find_family(struct model *model, const char *name) {
+    unsigned long depth;
+    if (snprintf(model->name, sizeof model->name, "%s", name) < (int)sizeof model->name)
+        for (const struct model_family *family = model_families; family->prefix; family++)
+            if (parse_name(name, family, &depth))
+                return set_depth(model, family, depth);
+    return fail(STATUS_USAGE,
+                "there is no model called %.40s (there are resnetD, resnetDa, resnetDb and plainD with D = 6n+2, and "
+                "resnetDv2 and plainDv2 with D = 9n+2)",
+                name);
+}
+
+/* ---- parameters ---- */
+
+static void set_defaults(struct model *model, const struct model_options *given) {
+    struct model_options *options = &model->options;
+    bool keras = given->style == STYLE_KERAS;
+    *options = *given;
+    options->name = model->name;
+    options->height = given->height ? given->height : 32;
+    options->width = given->width ? given->width : 32;
+    options->channels = given->channels ? given->channels : 3;
+    options->classes = given->classes ? given->classes : 10;
+    options->filters = given->filters ? given->filters : 16;
+    if (given->initializer == INITIALIZER_STYLE)
+        options->initializer = keras ? INITIALIZER_HE_TRUNCATED : INITIALIZER_HE_FAN_OUT;
+    model->l2 = keras ? 1e-4 : 0;
+}
+
+static uint64_t stored_bytes(const struct parameter *parameter) {
+    struct tensor tensor = {.dtype = DTYPE_F32, .shape = parameter->shape};
+    return round_up(tensor_bytes(&tensor), TENSOR_ALIGNMENT);
+}
+
+/* Gives every parameter of a class its place, from byte `offset` on; returns the end. */
+static uint64_t place_class(struct model *model, enum parameter_class class, uint64_t offset) {
+    for (size_t i = 0; i < model->count; i++) {
+        struct parameter *parameter = &model->parameters[i];
+        if (parameter->class != class)
+            continue;
+        parameter->offset = offset;
+        offset += stored_bytes(parameter);
+        *(class == PARAMETER_STATISTIC ? &model->untrained : &model->trainable) += shape_count(parameter->shape);
+    }
+    return offset;
+}
+
+static void place_parameters(struct model *model) {
+    model->convolution_bytes = place_class(model, PARAMETER_CONVOLUTION, 0);
+    model->kernel_bytes = place_class(model, PARAMETER_DENSE, model->convolution_bytes);
+    model->parameter_bytes = place_class(model, PARAMETER_VECTOR, model->kernel_bytes);
+    model->statistic_bytes = place_class(model, PARAMETER_STATISTIC, 0);
+}
+
+static double sum_multiply_adds(const struct graph *graph) {
+    double sum = 0;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        struct call call;
+        graph_call(graph, i, &call);
+        sum += call.op->multiply_adds ? call.op->multiply_adds(&call) : 0;
+    }
+    return sum;
+}
+
+static enum status list_parameters(struct model *model) {
+    struct graph graph;
+    struct builder builder = {.model = model, .listing = model, .graph = &graph};
+    const struct model_options *options = &model->options;
+    graph_create(&graph);
+    tensor_id image = graph_tensor(&graph, "x", DTYPE_F32,
+                                   shape4(1, options->height, options->width, options->channels), TENSOR_INPUT);
+    model->family->forward(&builder, image);
+    enum status status = graph_status(&graph);
+    if (status == STATUS_OK)
+        model->multiply_adds = sum_multiply_adds(&graph);
+    graph_destroy(&graph);
+    return status;
+}
+
+enum status model_create(const struct model_options *options, struct model *out) {
+    memset(out, 0, sizeof *out);
+    if (!options->name)
+        return fail(STATUS_USAGE, "a model needs a name");
+    if (options->filters > 4096)
+        return fail(STATUS_USAGE, "%s: the first convolution may have at most 4096 filters, not %u", options->name,
+                    options->filters);
+    TRY(find_family(out, options->name));
+    set_defaults(out, options);
+    enum status status = list_parameters(out);
+    if (status != STATUS_OK) {
+        model_destroy(out);
+        return status;
+    }
+    place_parameters(out);
+    return STATUS_OK;
+}
+
+void model_destroy(struct model *model) {
+    free(model->parameters);
+    memset(model, 0, sizeof *model);
+}
+
+int model_find(const struct model *model, const char *name) {
+    for (size_t i = 0; i < model->count; i++)
+        if (strcmp(model->parameters[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* ---- the graph ---- */
+
+static tensor_id flat(struct graph *graph, const char *name, uint64_t bytes) {
+    return graph_tensor(graph, name, DTYPE_F32, shape_vector((uint32_t)(bytes / 4)), TENSOR_PERSISTENT);
+}
+
+static bool fits(const struct model *model, struct graph *graph, tensor_id x) {
+    const struct model_options *options = &model->options;
+    struct shape shape = graph_shape(graph, x);
+    if (shape_equal(shape, shape4(shape.d[N], options->height, options->width, options->channels)))
+        return true;
+    graph_fail(graph, STATUS_USAGE, "%s takes images of %ux%ux%u (height, width, channels), not %ux%ux%u", model->name,
+               options->height, options->width, options->channels, shape.d[H], shape.d[W], shape.d[C]);
+    return false;
+}
+
+void model_forward(const struct model *model, struct graph *graph, tensor_id x, bool training,
+                   struct network *network) {
+    struct builder builder = {.model = model, .graph = graph, .network = network, .training = training};
+    for (size_t i = 0; i < model->count; i++)
+        network->values[i] = TENSOR_NONE;
+    network->parameters = flat(graph, "parameters", model->parameter_bytes);
+    network->statistics = flat(graph, "statistics", model->statistic_bytes);
+    network->logits = fits(model, graph, x) ? model->family->forward(&builder, x) : TENSOR_NONE;
+    graph_scope(graph, "%s", "");
+}
