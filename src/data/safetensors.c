@@ -30,7 +30,7 @@ static const struct {
 
 /* `name` for a sentence: cut, and without control characters. */
 static const char *shown(const char *name, char text[NAME_SHOWN]) {
-    snprintf(text, NAME_SHOWN, "%s", name);
+    snprintf(text, NAME_SHOWN, "%.*s", NAME_SHOWN - 1, name);
     for (char *c = text; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = '?';
