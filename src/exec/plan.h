@@ -21,20 +21,21 @@ struct plan_options {
     bool timestamps;       /* record a timestamp around every dispatch */
     bool guarded;          /* no reuse of memory; canaries around every temporary (verify) */
     bool without_barriers; /* leave all barriers out: a planted mistake for the tests */
+    const char *form;      /* the form of every op that has one of this name (verify); NULL: the first that applies */
 };
 
+/* The graph must outlive the plan. */
 CHECKED enum status plan_create(struct store *store, const struct graph *graph, const struct plan_options *options,
                                 struct plan **out);
 void plan_destroy(struct plan *plan);
 
 /*
- * Where to write a TENSOR_INPUT for the next step, in stored layout (ir/tensor.h). Waits until the slot is free (its
- * earlier outputs are then gone). The whole input must be written for every step. NULL after a device failure, which
- * the next plan_submit reports.
+ * Where to write a TENSOR_INPUT for the next step, in stored layout (ir/tensor.h). Needs plan_pending < plan_slots. The
+ * whole input must be written for every step.
  */
 void *plan_input(struct plan *plan, tensor_id tensor);
 
-/* Submits the next step. Waits only for the step that used the same slot before. */
+/* Submits the next step without waiting (the first two steps wait: they measure how to cut the submissions). */
 CHECKED enum status plan_submit(struct plan *plan);
 
 /* Waits for the oldest submitted step that was not collected yet; STATUS_USAGE when there is none. */
@@ -73,6 +74,9 @@ struct plan_numbers {
     double bytes; /* nominal traffic of all dispatches */
 };
 struct plan_numbers plan_numbers(const struct plan *plan);
+
+/* The name of the form that node `index` was lowered to. */
+const char *plan_form(const struct plan *plan, size_t index);
 
 /* Time of every dispatch in the step collected last (needs options.timestamps). Arrays live as long as the plan. */
 struct plan_timing {

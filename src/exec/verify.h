@@ -21,10 +21,10 @@ struct verify_result {
     enum data_kind kind;
     uint32_t seed;
     enum verify_outcome outcome;
-    double worst;        /* largest error as a share of its bound (exact gates: 0, or infinity) */
-    uint64_t values;     /* compared */
-    char failure[640];   /* one sentence: output, index, got, expected, bound; "" when passed */
-    char repeat[512];    /* the command line that repeats the case */
+    double worst;      /* largest error as a share of its bound (exact gates: 0, or infinity) */
+    uint64_t values;   /* compared */
+    char failure[640]; /* one sentence: output, index, got, expected, bound; "" when passed */
+    char repeat[512];  /* the command line that repeats the case */
 };
 
 struct verify_summary {
@@ -34,12 +34,12 @@ struct verify_summary {
 };
 
 struct verify_options {
-    const char *op;     /* only this op; NULL: all */
-    const char *form;   /* only this form; NULL: every form that applies */
-    const char *shape;  /* one case of the user's own (needs op); NULL: the record's cases */
-    int kind;           /* -1: all kinds that the op has; otherwise enum data_kind */
-    uint32_t seed;      /* 0: 1 */
-    bool all;           /* also the long cases */
+    const char *op;    /* only this op; NULL: all */
+    const char *form;  /* only this form; NULL: every form that applies */
+    const char *shape; /* one case of the user's own (needs op); NULL: the record's cases */
+    int kind;          /* -1: all kinds that the op has; otherwise enum data_kind */
+    uint32_t seed;     /* 0: 1 */
+    bool all;          /* also the long cases */
     void (*report)(void *user, const struct verify_result *result); /* after each case; may be NULL */
     void *user;
 };
@@ -53,12 +53,13 @@ const char *data_kind_name(enum data_kind kind);
 int data_kind_find(const char *name);
 
 /*
- * Runs a whole graph node by node on the device and holds every output of every node to the reference's answer for the inputs
- * that the node really had; then runs it in one piece and demands the same bits in every persistent and output tensor, so that
- * a wrong lifetime or a missing barrier shows. Inputs of the next slot (plan_input) must have been written; persistent
- * values are restored afterwards. One verify_result a node (shape = scope). STATUS_MISMATCH when something disagrees.
+ * Runs a whole graph node by node on the device and holds every output of every node to the reference's answer for the
+ * inputs that the node really had; then runs it in one piece and demands the same bits in every persistent and output
+ * tensor, so that a wrong lifetime or a missing barrier shows. Inputs of the next slot (plan_input) must have been
+ * written; persistent values are restored afterwards. One verify_result a node (shape = scope). STATUS_MISMATCH when
+ * something disagrees.
  */
-CHECKED enum status verify_graph(struct store *store, struct plan *plan, const struct graph *graph,
-                                 const struct verify_options *options, struct verify_summary *summary);
+CHECKED enum status verify_graph(struct plan *plan, const struct graph *graph, const struct verify_options *options,
+                                 struct verify_summary *summary);
 
 #endif

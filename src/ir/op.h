@@ -47,6 +47,7 @@ struct op {
     const char *name;
     const char *inputs[OP_INPUTS + 1];   /* NULL-terminated */
     const char *outputs[OP_OUTPUTS + 1]; /* NULL-terminated */
+    enum dtype input_dtypes[OP_INPUTS];  /* 0 is DTYPE_F32 */
     /*
      * updates[k] = j + 1: output k is input j written in place (same storage, same shape); 0: output k is new storage.
      * An in-place kernel binds both or either; storage, not values, is what hazards look at.

@@ -1,0 +1,442 @@
+/*
+ * plan: from graph to recorded command buffers. Running them is in replay.c.
+ */
+#include "exec/plan_internal.h"
+
+#include "base/memory.h"
+#include "exec/hazards.h"
+#include "exec/schedule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A first guess of a slow device, so that even there the first submissions stay short: flop and bytes a nanosecond. */
+#define GUESS_FLOPS_PER_NS 20.0
+#define GUESS_BYTES_PER_NS 4.0
+#define PIECE_NS 2e7
+
+/* ---- lowering ---- */
+
+static enum status lower_node(const struct plan *plan, size_t index, struct lowering *lowering, const char **form) {
+    struct call call;
+    graph_call(plan->graph, index, &call);
+    const struct form *forms = call.op->forms;
+    for (int pass = plan->options.form ? 0 : 1; pass < 2; pass++)
+        for (int i = 0; forms[i].name; i++) {
+            if (pass == 0 && strcmp(forms[i].name, plan->options.form) != 0)
+                continue;
+            memset(lowering, 0, sizeof *lowering);
+            if (forms[i].lower(&call, vk_facts(plan->device), lowering)) {
+                *form = forms[i].name;
+                return STATUS_OK;
+            }
+        }
+    const struct node *node = &plan->graph->nodes[index];
+    return fail(STATUS_DEVICE, "%s%s%s: no form of this op runs on %s with these shapes", node->scope,
+                *node->scope ? " " : "", call.op->name, vk_facts(plan->device)->name);
+}
+
+static void count_node(struct plan *plan, size_t index, const struct lowering *lowering) {
+    struct call call;
+    graph_call(plan->graph, index, &call);
+    if (call.op->multiply_adds)
+        plan->numbers.flops += 2 * call.op->multiply_adds(&call);
+    for (uint32_t d = 0; d < lowering->count; d++)
+        plan->numbers.bytes += lowering->dispatches[d].bytes;
+    plan->dispatch_count += lowering->count;
+    plan->first_dispatch[index + 1] = plan->dispatch_count;
+    for (int s = 0; s < LOWERING_SCRATCH; s++)
+        plan->blocks[plan->graph->tensor_count + index * LOWERING_SCRATCH + (size_t)s] =
+            (struct block){.bytes = lowering->scratch_bytes[s], .first = (uint32_t)index, .last = (uint32_t)index};
+}
+
+/* ---- memory ---- */
+
+/* Guarded: every block for itself, with at least TENSOR_ALIGNMENT bytes of canaries around. */
+static uint64_t spread(struct block *blocks, size_t count) {
+    uint64_t end = TENSOR_ALIGNMENT;
+    for (size_t i = 0; i < count; i++)
+        if (blocks[i].bytes > 0) {
+            blocks[i].offset = end;
+            end = round_up(end + blocks[i].bytes, TENSOR_ALIGNMENT) + TENSOR_ALIGNMENT;
+        }
+    return end;
+}
+
+static enum status create_arena(struct plan *plan) {
+    size_t count = plan->graph->tensor_count + plan->graph->node_count * LOWERING_SCRATCH;
+    uint64_t total;
+    plan->arena_unit = vk_facts(plan->device)->max_allocation / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT;
+    if (plan->options.guarded) {
+        total = spread(plan->blocks, count);
+        if (total > plan->arena_unit)
+            return fail(STATUS_MEMORY, "guarded tensors need %llu bytes in one allocation, the device allows %llu",
+                        (unsigned long long)total, (unsigned long long)plan->arena_unit);
+    } else {
+        TRY(schedule_pack(plan->blocks, count, plan->arena_unit, &total));
+    }
+    plan->numbers.arena_bytes = total;
+    plan->numbers.lower_bound = schedule_lower_bound(plan->blocks, count);
+    for (size_t i = 0; i < count; i++)
+        plan->numbers.unshared_bytes += plan->blocks[i].bytes;
+    uint32_t arena_count = (uint32_t)ceil_div(total, plan->arena_unit);
+    TRY(memory_zeroed(arena_count, sizeof(struct vk_buffer *), &plan->arena));
+    for (; plan->arena_count < arena_count; plan->arena_count++) {
+        uint64_t bytes = MIN(plan->arena_unit, total - plan->arena_count * plan->arena_unit);
+        TRY(vk_buffer_create(plan->device, VK_MEMORY_DEVICE, bytes, &plan->arena[plan->arena_count]));
+    }
+    return STATUS_OK;
+}
+
+static struct vk_range arena_range(const struct plan *plan, const struct block *block) {
+    return (struct vk_range){.buffer = plan->arena[block->offset / plan->arena_unit],
+                             .offset = block->offset % plan->arena_unit,
+                             .bytes = block->bytes};
+}
+
+/* Inputs and outputs stand side by side in one buffer each, so that one copy a step moves them. */
+static enum status create_transfers(struct plan *plan) {
+    const struct graph *graph = plan->graph;
+    for (size_t t = 0; t < graph->tensor_count; t++) {
+        const struct tensor *tensor = &graph->tensors[t];
+        uint64_t *end = tensor->role == TENSOR_INPUT ? &plan->input_bytes : &plan->output_bytes;
+        if (tensor->base != TENSOR_NONE || (tensor->role != TENSOR_INPUT && tensor->role != TENSOR_OUTPUT))
+            continue;
+        plan->locations[t] = (struct vk_range){.offset = *end, .bytes = tensor_bytes(tensor)};
+        *end = round_up(*end + tensor_bytes(tensor), TENSOR_ALIGNMENT);
+    }
+    uint64_t slots = plan->options.slots;
+    if (plan->input_bytes) {
+        TRY(vk_buffer_create(plan->device, VK_MEMORY_DEVICE, plan->input_bytes, &plan->inputs));
+        TRY(vk_buffer_create(plan->device, VK_MEMORY_UPLOAD, plan->input_bytes * slots, &plan->upload));
+        memset(vk_buffer_map(plan->upload), 0, (size_t)(plan->input_bytes * slots));
+    }
+    if (plan->output_bytes) {
+        TRY(vk_buffer_create(plan->device, VK_MEMORY_DEVICE, plan->output_bytes, &plan->outputs));
+        TRY(vk_buffer_create(plan->device, VK_MEMORY_DOWNLOAD, plan->output_bytes * slots, &plan->download));
+    }
+    return STATUS_OK;
+}
+
+static enum status locate(struct plan *plan) {
+    const struct graph *graph = plan->graph;
+    for (size_t t = 0; t < graph->tensor_count; t++) {
+        const struct tensor *tensor = &graph->tensors[t];
+        struct vk_range *range = &plan->locations[t];
+        if (tensor->base != TENSOR_NONE)
+            continue;
+        if (tensor->role == TENSOR_INPUT) {
+            range->buffer = plan->inputs;
+        } else if (tensor->role == TENSOR_OUTPUT) {
+            range->buffer = plan->outputs;
+        } else if (tensor->role == TENSOR_PERSISTENT) {
+            range->bytes = tensor_bytes(tensor);
+            TRY(store_get(plan->store, tensor->name, range->bytes, &range->buffer));
+            plan->numbers.persistent_bytes += range->bytes;
+        } else {
+            *range = arena_range(plan, &plan->blocks[t]);
+        }
+    }
+    for (size_t t = 0; t < graph->tensor_count; t++) {
+        uint64_t offset;
+        tensor_id root = graph_root(graph, (tensor_id)t, &offset);
+        plan->locations[t] = (struct vk_range){.buffer = plan->locations[root].buffer,
+                                               .offset = plan->locations[root].offset + offset,
+                                               .bytes = tensor_bytes(&graph->tensors[t])};
+    }
+    return STATUS_OK;
+}
+
+/* ---- binding ---- */
+
+static struct vk_range operand_range(const struct plan *plan, size_t index, const struct operand *operand) {
+    const struct node *node = &plan->graph->nodes[index];
+    struct vk_range range;
+    if (operand->kind == OPERAND_SCRATCH)
+        range = arena_range(plan, &plan->blocks[plan->graph->tensor_count + index * LOWERING_SCRATCH + operand->index]);
+    else
+        range = plan->locations[operand->kind == OPERAND_INPUT ? node->in[operand->index] : node->out[operand->index]];
+    range.offset += operand->offset;
+    range.bytes = operand->bytes ? operand->bytes : range.bytes - operand->offset;
+    return range;
+}
+
+/* The variant that reads through texel buffers is taken where the device prefers it and every range fits. */
+static enum status choose_kernel(const struct plan *plan, const struct dispatch *dispatch,
+                                 struct bound_dispatch *bound) {
+    const struct device_facts *facts = vk_facts(plan->device);
+    snprintf(bound->kernel_name, sizeof bound->kernel_name, "%s.texels", dispatch->kernel);
+    if (facts->prefers_texels && vk_kernel_exists(plan->device, bound->kernel_name)) {
+        TRY(vk_kernel_get(plan->device, bound->kernel_name, dispatch->constants, dispatch->constant_count,
+                          &bound->kernel));
+        const struct vk_interface *interface = vk_kernel_interface(bound->kernel);
+        bool fits = true;
+        for (uint32_t i = 0; i < interface->binding_count && i < bound->range_count; i++)
+            fits &= !interface->bindings[i].texels || bound->ranges[i].bytes / 16 <= facts->max_texel_elements;
+        if (fits)
+            return STATUS_OK;
+    }
+    snprintf(bound->kernel_name, sizeof bound->kernel_name, "%s", dispatch->kernel);
+    return vk_kernel_get(plan->device, bound->kernel_name, dispatch->constants, dispatch->constant_count,
+                         &bound->kernel);
+}
+
+static enum status bind_dispatch(const struct plan *plan, size_t index, const struct dispatch *dispatch,
+                                 struct bound_dispatch *bound) {
+    bound->node = (uint32_t)index;
+    bound->flops = dispatch->flops;
+    bound->bytes = dispatch->bytes;
+    bound->push_count = dispatch->push_count;
+    memcpy(bound->push, dispatch->push, sizeof bound->push);
+    memcpy(bound->groups, dispatch->groups, sizeof bound->groups);
+    bound->range_count = dispatch->operand_count;
+    for (uint32_t i = 0; i < dispatch->operand_count; i++)
+        bound->ranges[i] = operand_range(plan, index, &dispatch->operands[i]);
+    return choose_kernel(plan, dispatch, bound);
+}
+
+static enum status find_barriers(struct plan *plan) {
+    struct hazards hazards = {0};
+    enum status status = STATUS_OK;
+    for (uint32_t d = 0; d < plan->dispatch_count && status == STATUS_OK; d++) {
+        struct bound_dispatch *bound = &plan->dispatches[d];
+        const struct vk_interface *interface = vk_kernel_interface(bound->kernel);
+        struct access accesses[DISPATCH_OPERANDS];
+        for (uint32_t i = 0; i < bound->range_count; i++)
+            accesses[i] = (struct access){.buffer = bound->ranges[i].buffer,
+                                          .begin = bound->ranges[i].offset,
+                                          .end = bound->ranges[i].offset + bound->ranges[i].bytes,
+                                          .write = (interface->bindings[i].access & VK_WRITES) != 0};
+        status = hazards_add(&hazards, accesses, bound->range_count, &bound->barrier);
+        bound->barrier |= d == 0;
+        plan->numbers.barriers += bound->barrier;
+    }
+    hazards_destroy(&hazards);
+    return status;
+}
+
+static enum status name_node(const struct plan *plan, size_t index, enum status status) {
+    const struct node *node = &plan->graph->nodes[index];
+    return status == STATUS_OK ? status
+                               : fail_prefix(status, "%s%s%s", node->scope, *node->scope ? " " : "", node->op->name);
+}
+
+static enum status bind_all(struct plan *plan, const struct lowering *lowerings, const char *const *forms) {
+    TRY(memory_zeroed(plan->dispatch_count, sizeof *plan->dispatches, &plan->dispatches));
+    uint32_t d = 0;
+    for (size_t i = 0; i < plan->graph->node_count; i++)
+        for (uint32_t k = 0; k < lowerings[i].count; k++, d++) {
+            plan->dispatches[d].form = forms[i];
+            TRY(name_node(plan, i, bind_dispatch(plan, i, &lowerings[i].dispatches[k], &plan->dispatches[d])));
+        }
+    return find_barriers(plan);
+}
+
+static enum status lower_all(struct plan *plan) {
+    size_t count = plan->graph->node_count;
+    struct lowering *lowerings = NULL;
+    const char **forms = NULL;
+    enum status status = memory_zeroed(count, sizeof *lowerings, &lowerings);
+    if (status == STATUS_OK)
+        status = memory_zeroed(count, sizeof *forms, &forms);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = lower_node(plan, i, &lowerings[i], &forms[i]);
+        if (status == STATUS_OK)
+            count_node(plan, i, &lowerings[i]);
+    }
+    if (status == STATUS_OK)
+        status = create_arena(plan);
+    if (status == STATUS_OK)
+        status = create_transfers(plan);
+    if (status == STATUS_OK)
+        status = locate(plan);
+    if (status == STATUS_OK)
+        status = bind_all(plan, lowerings, forms);
+    free(lowerings);
+    free(forms);
+    return status;
+}
+
+/* ---- recording ---- */
+
+static double guess_ns(const struct bound_dispatch *bound) {
+    return bound->flops / GUESS_FLOPS_PER_NS + bound->bytes / GUESS_BYTES_PER_NS;
+}
+
+static uint32_t piece_end(const struct plan *plan, uint32_t first) {
+    double ns = 0;
+    uint32_t d = first;
+    do
+        ns += guess_ns(&plan->dispatches[d++]);
+    while (d < plan->dispatch_count && ns + guess_ns(&plan->dispatches[d]) < PIECE_NS);
+    return d;
+}
+
+enum status plan_record_dispatches(struct plan *plan, struct vk_commands *commands, uint32_t first, uint32_t last) {
+    bool timed = plan->options.timestamps;
+    for (uint32_t d = first; d < last; d++) {
+        const struct bound_dispatch *bound = &plan->dispatches[d];
+        if (bound->barrier && !plan->options.without_barriers)
+            vk_record_barrier(commands);
+        if (timed && d == 0)
+            vk_record_timestamp(commands, 0);
+        TRY(name_node(plan, bound->node,
+                      vk_record_dispatch(commands, bound->kernel, bound->ranges, bound->range_count, bound->push,
+                                         bound->push_count, bound->groups)));
+        if (timed)
+            vk_record_timestamp(commands, d + 1);
+    }
+    return STATUS_OK;
+}
+
+static enum status record_pieces(struct plan *plan) {
+    for (uint32_t d = 0; d < plan->dispatch_count; d = piece_end(plan, d))
+        plan->piece_count++;
+    TRY(memory_zeroed(plan->piece_count, sizeof *plan->pieces, &plan->pieces));
+    TRY(memory_zeroed(plan->piece_count + 2, sizeof *plan->batch, &plan->batch));
+    for (uint32_t d = 0, p = 0; d < plan->dispatch_count; p++) {
+        uint32_t end = piece_end(plan, d);
+        struct piece *piece = &plan->pieces[p];
+        TRY(vk_commands_create(plan->device, &piece->commands));
+        TRY(vk_begin(piece->commands));
+        TRY(plan_record_dispatches(plan, piece->commands, d, end));
+        TRY(vk_end(piece->commands));
+        d = end;
+    }
+    return STATUS_OK;
+}
+
+static enum status record_transfer(struct plan *plan, struct vk_buffer *from, uint64_t from_offset,
+                                   struct vk_buffer *to, uint64_t to_offset, uint64_t bytes, struct vk_commands **out) {
+    TRY(vk_commands_create(plan->device, out));
+    TRY(vk_begin(*out));
+    vk_record_barrier(*out);
+    if (bytes)
+        vk_record_copy(*out, (struct vk_range){from, from_offset, bytes}, to, to_offset);
+    vk_record_barrier(*out);
+    return vk_end(*out);
+}
+
+static enum status record_all(struct plan *plan) {
+    if (plan->options.timestamps) {
+        TRY(vk_timestamps_reserve(plan->device, plan->dispatch_count + 1));
+        TRY(memory_zeroed(plan->dispatch_count + 1, sizeof *plan->timestamps, &plan->timestamps));
+        TRY(memory_zeroed(plan->dispatch_count, sizeof *plan->timings, &plan->timings));
+    }
+    for (uint32_t s = 0; s < plan->options.slots; s++) {
+        TRY(record_transfer(plan, plan->upload, s * plan->input_bytes, plan->inputs, 0, plan->input_bytes,
+                            &plan->before[s]));
+        TRY(record_transfer(plan, plan->outputs, 0, plan->download, s * plan->output_bytes, plan->output_bytes,
+                            &plan->after[s]));
+    }
+    return record_pieces(plan);
+}
+
+/* ---- the public functions ---- */
+
+static enum status create(struct plan *plan) {
+    const struct graph *graph = plan->graph;
+    TRY(graph_status(graph));
+    TRY(memory_zeroed(graph->tensor_count, sizeof *plan->locations, &plan->locations));
+    TRY(memory_zeroed(graph->tensor_count + graph->node_count * LOWERING_SCRATCH, sizeof *plan->blocks, &plan->blocks));
+    TRY(memory_zeroed(graph->node_count + 1, sizeof *plan->first_dispatch, &plan->first_dispatch));
+    schedule_lifetimes(graph, plan->blocks);
+    TRY(lower_all(plan));
+    TRY(record_all(plan));
+    plan->numbers.nodes = (uint32_t)graph->node_count;
+    plan->numbers.dispatches = plan->dispatch_count;
+    plan->numbers.pieces = plan->piece_count;
+    return STATUS_OK;
+}
+
+enum status plan_create(struct store *store, const struct graph *graph, const struct plan_options *options,
+                        struct plan **out) {
+    struct plan *plan;
+    *out = NULL;
+    TRY(memory_zeroed(1, sizeof *plan, &plan));
+    plan->store = store;
+    plan->device = store_device(store);
+    plan->graph = graph;
+    if (options)
+        plan->options = *options;
+    if (!plan->options.budget_ns)
+        plan->options.budget_ns = 100000000;
+    if (!plan->options.slots)
+        plan->options.slots = 2;
+    if (plan->options.timestamps) /* the timestamps of one step only */
+        plan->options.slots = 1;
+    plan->options.slots = MIN(plan->options.slots, (uint32_t)PLAN_SLOTS);
+    enum status status = create(plan);
+    if (status != STATUS_OK) {
+        plan_destroy(plan);
+        return status;
+    }
+    *out = plan;
+    return STATUS_OK;
+}
+
+void plan_destroy(struct plan *plan) {
+    if (!plan)
+        return;
+    for (uint32_t p = 0; plan->pieces && p < plan->piece_count; p++)
+        vk_commands_destroy(plan->pieces[p].commands);
+    for (uint32_t s = 0; s < PLAN_SLOTS; s++) {
+        vk_commands_destroy(plan->before[s]);
+        vk_commands_destroy(plan->after[s]);
+    }
+    for (uint32_t a = 0; a < plan->arena_count; a++)
+        vk_buffer_destroy(plan->arena[a]);
+    vk_buffer_destroy(plan->inputs);
+    vk_buffer_destroy(plan->outputs);
+    vk_buffer_destroy(plan->upload);
+    vk_buffer_destroy(plan->download);
+    free(plan->arena);
+    free(plan->locations);
+    free(plan->blocks);
+    free(plan->dispatches);
+    free(plan->first_dispatch);
+    free(plan->pieces);
+    free(plan->batch);
+    free(plan->timestamps);
+    free(plan->timings);
+    free(plan);
+}
+
+struct plan_numbers plan_numbers(const struct plan *plan) {
+    return plan->numbers;
+}
+
+const char *plan_form(const struct plan *plan, size_t index) {
+    return plan->dispatches[plan->first_dispatch[index]].form;
+}
+
+static void print_bytes(FILE *file, const struct plan *plan, const char *what, tensor_id tensor) {
+    if (tensor == TENSOR_NONE)
+        return;
+    char text[48];
+    const struct tensor *value = &plan->graph->tensors[tensor];
+    const struct block *block = &plan->blocks[graph_root(plan->graph, tensor, NULL)];
+    fprintf(file, " %s=%s", what, shape_print(value->shape, text));
+    if (block->bytes)
+        fprintf(file, "@%llu[%u-%u]", (unsigned long long)plan->locations[tensor].offset, block->first, block->last);
+}
+
+void plan_print(const struct plan *plan, FILE *file) {
+    for (uint32_t i = 0; i < plan->graph->node_count; i++) {
+        const struct node *node = &plan->graph->nodes[i];
+        const struct bound_dispatch *first = &plan->dispatches[plan->first_dispatch[i]];
+        fprintf(file, "%4u %-34s %-28s %-9s x%u%s", i, node->scope, node->op->name, first->form,
+                plan->first_dispatch[i + 1] - plan->first_dispatch[i], first->barrier ? " barrier" : "");
+        for (int j = 0; node->op->inputs[j]; j++)
+            print_bytes(file, plan, node->op->inputs[j], node->in[j]);
+        for (int k = 0; node->op->outputs[k]; k++)
+            print_bytes(file, plan, node->op->outputs[k], node->out[k]);
+        fputc('\n', file);
+    }
+    const struct plan_numbers *n = &plan->numbers;
+    fprintf(file,
+            "%u nodes, %u dispatches, %u barriers, %u command buffers\n"
+            "arena %.1f MiB (lower bound %.1f MiB, without reuse %.1f MiB), persistent %.1f MiB\n",
+            n->nodes, n->dispatches, n->barriers, n->pieces, (double)n->arena_bytes / 0x1p20,
+            (double)n->lower_bound / 0x1p20, (double)n->unshared_bytes / 0x1p20, (double)n->persistent_bytes / 0x1p20);
+}

@@ -1,0 +1,200 @@
+/*
+ * replay: runs a plan's recorded command buffers, step after step, and reads and writes its tensors.
+ */
+#include "exec/plan_internal.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "exec/schedule.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Steps whose pieces are submitted and timed one by one. The first includes the driver's compilation. */
+enum { MEASURED_STEPS = 2 };
+
+static uint32_t next_slot(const struct plan *plan) {
+    return (uint32_t)(plan->submitted % plan->options.slots);
+}
+
+uint32_t plan_pending(const struct plan *plan) {
+    return (uint32_t)(plan->submitted - plan->collected);
+}
+
+uint32_t plan_slots(const struct plan *plan) {
+    return plan->options.slots;
+}
+
+void *plan_input(struct plan *plan, tensor_id tensor) {
+    assert(plan_pending(plan) < plan->options.slots && plan->locations[tensor].buffer == plan->inputs);
+    return (char *)vk_buffer_map(plan->upload) + next_slot(plan) * plan->input_bytes + plan->locations[tensor].offset;
+}
+
+const void *plan_output(const struct plan *plan, tensor_id tensor) {
+    assert(plan->collected > 0 && plan->locations[tensor].buffer == plan->outputs);
+    uint64_t slot = (plan->collected - 1) % plan->options.slots;
+    return (const char *)vk_buffer_map(plan->download) + slot * plan->output_bytes + plan->locations[tensor].offset;
+}
+
+/* Submits every piece for itself and keeps the shortest time seen. */
+static enum status submit_measured(struct plan *plan, uint32_t slot) {
+    TRY(vk_submit(plan->device, &plan->before[slot], 1, &plan->tickets[slot]));
+    TRY(vk_wait(plan->device, plan->tickets[slot]));
+    for (uint32_t p = 0; p < plan->piece_count; p++) {
+        struct piece *piece = &plan->pieces[p];
+        uint64_t start = clock_ns();
+        TRY(vk_submit(plan->device, &piece->commands, 1, &plan->tickets[slot]));
+        TRY(vk_wait(plan->device, plan->tickets[slot]));
+        uint64_t ns = clock_ns() - start;
+        piece->ns = piece->ns ? MIN(piece->ns, ns) : ns;
+    }
+    return vk_submit(plan->device, &plan->after[slot], 1, &plan->tickets[slot]);
+}
+
+/* Joins pieces into submissions that stay within the time budget by the measured times. */
+static enum status submit_joined(struct plan *plan, uint32_t slot) {
+    uint32_t count = 0, submissions = 0;
+    uint64_t ns = 0;
+    plan->batch[count++] = plan->before[slot];
+    for (uint32_t p = 0; p < plan->piece_count; p++) {
+        if (ns > 0 && ns + plan->pieces[p].ns > plan->options.budget_ns) {
+            TRY(vk_submit(plan->device, plan->batch, count, &plan->tickets[slot]));
+            count = 0;
+            ns = 0;
+            submissions++;
+        }
+        plan->batch[count++] = plan->pieces[p].commands;
+        ns += plan->pieces[p].ns;
+    }
+    plan->batch[count++] = plan->after[slot];
+    plan->numbers.submissions_per_step = submissions + 1;
+    return vk_submit(plan->device, plan->batch, count, &plan->tickets[slot]);
+}
+
+enum status plan_submit(struct plan *plan) {
+    if (plan_pending(plan) >= plan->options.slots)
+        return fail(STATUS_USAGE, "%u steps are pending, collect one first", plan_pending(plan));
+    uint32_t slot = next_slot(plan);
+    if (plan->submitted < MEASURED_STEPS)
+        TRY(submit_measured(plan, slot));
+    else
+        TRY(submit_joined(plan, slot));
+    plan->submitted++;
+    return STATUS_OK;
+}
+
+enum status plan_collect(struct plan *plan) {
+    if (plan_pending(plan) == 0)
+        return fail(STATUS_USAGE, "no step is pending");
+    TRY(vk_wait(plan->device, plan->tickets[plan->collected % plan->options.slots]));
+    plan->collected++;
+    return STATUS_OK;
+}
+
+/* ---- one node at a time ---- */
+
+static enum status run_now(struct plan *plan, struct vk_commands *commands) {
+    uint64_t ticket;
+    TRY(vk_submit(plan->device, &commands, 1, &ticket));
+    return vk_wait(plan->device, ticket);
+}
+
+enum status plan_upload(struct plan *plan) {
+    return run_now(plan, plan->before[next_slot(plan)]);
+}
+
+static enum status record_nodes(struct plan *plan, struct vk_commands *commands, size_t first, size_t last) {
+    TRY(vk_begin(commands));
+    vk_record_barrier(commands);
+    TRY(plan_record_dispatches(plan, commands, plan->first_dispatch[first], plan->first_dispatch[last]));
+    vk_record_barrier(commands);
+    return vk_end(commands);
+}
+
+enum status plan_run_nodes(struct plan *plan, size_t first, size_t last) {
+    struct vk_commands *commands;
+    TRY(vk_commands_create(plan->device, &commands));
+    enum status status = record_nodes(plan, commands, first, last);
+    if (status == STATUS_OK)
+        status = run_now(plan, commands);
+    vk_commands_destroy(commands);
+    return status;
+}
+
+enum status plan_read(struct plan *plan, tensor_id tensor, void *stored) {
+    const struct vk_range *range = &plan->locations[tensor];
+    return vk_read(range->buffer, range->offset, stored, range->bytes);
+}
+
+enum status plan_write(struct plan *plan, tensor_id tensor, const void *stored) {
+    const struct vk_range *range = &plan->locations[tensor];
+    return vk_write(range->buffer, range->offset, stored, range->bytes);
+}
+
+enum status plan_guard_fill(struct plan *plan) {
+    assert(plan->options.guarded && plan->arena_count == 1);
+    return vk_fill(plan->arena[0], 0, vk_buffer_bytes(plan->arena[0]), PLAN_CANARY);
+}
+
+static enum status check_gap(const uint32_t *words, uint64_t begin, uint64_t end, const char *before,
+                             const char *after) {
+    for (uint64_t i = begin / 4; i < end / 4; i++)
+        if (words[i] != PLAN_CANARY)
+            return fail(STATUS_MISMATCH,
+                        "a kernel wrote outside its tensors: byte %llu behind the end of %s, before %s",
+                        (unsigned long long)(i * 4 - begin), before, after);
+    return STATUS_OK;
+}
+
+static enum status check_gaps(const struct plan *plan, const uint32_t *words) {
+    const struct graph *graph = plan->graph;
+    size_t count = graph->tensor_count + graph->node_count * LOWERING_SCRATCH;
+    uint64_t end = 0;
+    const char *before = "the arena's start";
+    for (size_t b = 0; b < count; b++) { /* guarded blocks stand in this order */
+        const struct block *block = &plan->blocks[b];
+        if (!block->bytes)
+            continue;
+        const char *name = b < graph->tensor_count ? graph->tensors[b].name : "scratch";
+        TRY(check_gap(words, end, block->offset, before, name));
+        end = block->offset + block->bytes;
+        before = name;
+    }
+    return check_gap(words, end, plan->numbers.arena_bytes, before, "the arena's end");
+}
+
+enum status plan_guard_check(struct plan *plan) {
+    uint32_t *words;
+    TRY(memory_zeroed((size_t)plan->numbers.arena_bytes, 1, &words));
+    enum status status = vk_read(plan->arena[0], 0, words, plan->numbers.arena_bytes);
+    if (status == STATUS_OK)
+        status = check_gaps(plan, words);
+    free(words);
+    return status;
+}
+
+/* ---- timing ---- */
+
+enum status plan_timings(struct plan *plan, const struct plan_timing **timings, uint32_t *count) {
+    if (!plan->options.timestamps)
+        return fail(STATUS_USAGE, "the plan was made without timestamps");
+    TRY(vk_timestamps_read(plan->device, plan->dispatch_count + 1, plan->timestamps));
+    for (uint32_t d = 0; d < plan->dispatch_count; d++) {
+        const struct bound_dispatch *bound = &plan->dispatches[d];
+        const struct node *node = &plan->graph->nodes[bound->node];
+        plan->timings[d] = (struct plan_timing){
+            .op = node->op->name,
+            .scope = node->scope,
+            .kernel = bound->kernel_name,
+            .form = bound->form,
+            .start_ns = plan->timestamps[d] - plan->timestamps[0],
+            .end_ns = plan->timestamps[d + 1] - plan->timestamps[0],
+            .flops = bound->flops,
+            .bytes = bound->bytes,
+        };
+    }
+    *timings = plan->timings;
+    *count = plan->dispatch_count;
+    return STATUS_OK;
+}

@@ -1,0 +1,44 @@
+/*
+ * verify_internal: what the parts of verify share: a case, its data, and the comparison of one output.
+ */
+#ifndef RVK_EXEC_VERIFY_INTERNAL_H
+#define RVK_EXEC_VERIFY_INTERNAL_H
+
+#include "exec/verify.h"
+
+/* A case's line, taken apart. */
+struct verify_case {
+    const struct op *op;
+    struct shape shapes[OP_INPUTS];
+    bool present[OP_INPUTS];
+    struct attribute attributes[OP_ATTRIBUTES + 1];
+};
+
+CHECKED enum status verify_case_parse(const struct op *op, const char *line, struct verify_case *out);
+
+/* Appends inputs (temporaries that the harness writes) and the node. */
+CHECKED enum status verify_case_build(const struct verify_case *parsed, struct graph *graph, size_t *node);
+
+/* Fills dense values of input `input` of the node's call, rounded to what its dtype stores. */
+void verify_case_data(const struct call *call, enum data_kind kind, int input, uint32_t seed, double *dense);
+
+/* True values and bounds of all outputs of a call. */
+struct expectation {
+    double *value[OP_OUTPUTS], *bound[OP_OUTPUTS];
+};
+
+/* in[j]: dense inputs. Free with expectation_destroy (also after a failure). */
+CHECKED enum status expectation_create(const struct call *call, const double *const in[], struct expectation *out);
+void expectation_destroy(struct expectation *expectation);
+
+/*
+ * Holds `stored`, output k as it came from the device, to the expectation: every element, the zero padding, the L2
+ * gate. Adds to result->worst, ->values and *nonzero; fills result->failure at the first disagreement.
+ */
+void verify_compare(const struct call *call, int k, const void *stored, const struct expectation *expected,
+                    enum data_kind kind, struct verify_result *result, uint64_t *nonzero);
+
+/* Counts the result and hands it to the report callback. */
+void verify_report(const struct verify_options *options, struct verify_result *result, struct verify_summary *summary);
+
+#endif

@@ -1,0 +1,213 @@
+/* plan: recorded steps on the first device: inputs, outputs, slots, counters, node by node, barriers. */
+#include "exec/plan_internal.h"
+
+#include "base/memory.h"
+#include "test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { COUNT_OF = 1000 };
+
+/* input -> copy -> copy -> output, and a persistent value that is copied to a second output */
+struct fixture {
+    struct vk_device *device;
+    struct store *store;
+    struct graph graph;
+    tensor_id input, output, persistent, second;
+};
+
+static void build(struct fixture *f) {
+    graph_create(&f->graph);
+    f->input = graph_tensor(&f->graph, "input", DTYPE_F32, shape_vector(COUNT_OF), TENSOR_INPUT);
+    f->persistent = graph_tensor(&f->graph, "state", DTYPE_F32, shape_vector(8), TENSOR_PERSISTENT);
+    tensor_id middle = graph_apply(&f->graph, "copy", OPERANDS(f->input), NULL);
+    f->output = graph_apply(&f->graph, "copy", OPERANDS(middle), NULL);
+    f->second = graph_apply(&f->graph, "copy", OPERANDS(f->persistent), NULL);
+    f->graph.tensors[f->output].role = TENSOR_OUTPUT;
+    f->graph.tensors[f->second].role = TENSOR_OUTPUT;
+    assert_int_equal(graph_status(&f->graph), STATUS_OK);
+}
+
+static int setup_with(void **state, bool validation) {
+    struct fixture *f = calloc(1, sizeof *f);
+    *state = f;
+    if (vk_open(&(struct vk_options){.validation = validation}, &f->device) != STATUS_OK ||
+        store_create(f->device, &f->store) != STATUS_OK) {
+        print_error("%s\n", status_message());
+        return -1;
+    }
+    build(f);
+    return 0;
+}
+
+static int setup(void **state) {
+    return setup_with(state, false);
+}
+
+static int setup_validated(void **state) {
+    return setup_with(state, true);
+}
+
+static int teardown(void **state) {
+    struct fixture *f = *state;
+    graph_destroy(&f->graph);
+    store_destroy(f->store);
+    vk_close(f->device);
+    free(f);
+    return 0;
+}
+
+static void fill_input(struct fixture *f, struct plan *plan, int step) {
+    float *input = plan_input(plan, f->input);
+    for (int i = 0; i < COUNT_OF; i++)
+        input[i] = (float)(step * 10000 + i);
+}
+
+static void check_output(struct fixture *f, const struct plan *plan, int step) {
+    const float *output = plan_output(plan, f->output);
+    for (int i = 0; i < COUNT_OF; i++)
+        assert_true(output[i] == (float)(step * 10000 + i));
+}
+
+static void steps_in_flight_keep_their_own_values(void **state) {
+    struct fixture *f = *state;
+    struct plan *plan;
+    assert_int_equal(plan_create(f->store, &f->graph, &(struct plan_options){.slots = 3}, &plan), STATUS_OK);
+    int collected = 0;
+    for (int step = 0; step < 20; step++) {
+        if (plan_pending(plan) == plan_slots(plan)) {
+            assert_int_equal(plan_collect(plan), STATUS_OK);
+            check_output(f, plan, collected++);
+        }
+        fill_input(f, plan, step);
+        assert_int_equal(plan_submit(plan), STATUS_OK);
+    }
+    while (plan_pending(plan)) {
+        assert_int_equal(plan_collect(plan), STATUS_OK);
+        check_output(f, plan, collected++);
+    }
+    assert_int_equal(collected, 20);
+    assert_int_equal(plan_collect(plan), STATUS_USAGE);
+    plan_destroy(plan);
+}
+
+static void a_step_makes_nothing_new(void **state) {
+    struct fixture *f = *state;
+    struct plan *plan;
+    assert_int_equal(plan_create(f->store, &f->graph, NULL, &plan), STATUS_OK);
+    struct vk_counters before = {0};
+    for (int step = 0; step < 10; step++) {
+        fill_input(f, plan, step);
+        assert_int_equal(plan_submit(plan), STATUS_OK);
+        assert_int_equal(plan_collect(plan), STATUS_OK);
+        if (step == 1)
+            before = vk_counters(f->device);
+    }
+    struct vk_counters after = vk_counters(f->device);
+    assert_int_equal(after.allocations, before.allocations);
+    assert_int_equal(after.pipelines, before.pipelines);
+    assert_int_equal(after.recordings, before.recordings);
+    assert_int_equal(after.device_bytes, before.device_bytes);
+    assert_int_equal(after.submissions, before.submissions + 8); /* the whole step fits one submission */
+    plan_destroy(plan);
+}
+
+static void persistent_values_are_shared_by_name(void **state) {
+    struct fixture *f = *state;
+    struct plan *plan, *other;
+    const float values[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    assert_int_equal(plan_create(f->store, &f->graph, NULL, &plan), STATUS_OK);
+    assert_int_equal(plan_create(f->store, &f->graph, NULL, &other), STATUS_OK);
+    assert_int_equal(plan_write(plan, f->persistent, values), STATUS_OK);
+    fill_input(f, other, 0);
+    assert_int_equal(plan_submit(other), STATUS_OK);
+    assert_int_equal(plan_collect(other), STATUS_OK);
+    assert_memory_equal(plan_output(other, f->second), values, sizeof values);
+    struct vk_buffer *buffer;
+    assert_int_equal(store_get(f->store, "state", 64, &buffer), STATUS_USAGE);
+    plan_destroy(other);
+    plan_destroy(plan);
+}
+
+static void nodes_run_one_at_a_time(void **state) {
+    struct fixture *f = *state;
+    struct plan *plan;
+    float middle[COUNT_OF];
+    assert_int_equal(plan_create(f->store, &f->graph, NULL, &plan), STATUS_OK);
+    fill_input(f, plan, 7);
+    assert_int_equal(plan_upload(plan), STATUS_OK);
+    assert_int_equal(plan_run_nodes(plan, 0, 1), STATUS_OK);
+    assert_int_equal(plan_read(plan, f->graph.nodes[0].out[0], middle), STATUS_OK);
+    assert_true(middle[0] == 70000.0f && middle[COUNT_OF - 1] == 70999.0f);
+    plan_destroy(plan);
+}
+
+static void guards_catch_a_stray_write(void **state) {
+    struct fixture *f = *state;
+    struct plan *plan;
+    const float stray = 1;
+    f->graph.tensors[f->output].role = TENSOR_TEMPORARY;
+    assert_int_equal(plan_create(f->store, &f->graph, &(struct plan_options){.guarded = true}, &plan), STATUS_OK);
+    assert_int_equal(plan_guard_fill(plan), STATUS_OK);
+    assert_int_equal(plan_run_nodes(plan, 0, 3), STATUS_OK);
+    assert_int_equal(plan_guard_check(plan), STATUS_OK);
+    struct vk_range range = plan->locations[f->output];
+    assert_int_equal(vk_write(range.buffer, range.offset + range.bytes, &stray, sizeof stray), STATUS_OK);
+    assert_int_equal(plan_guard_check(plan), STATUS_MISMATCH);
+    assert_non_null(strstr(status_message(), "byte 0 behind the end of y"));
+    plan_destroy(plan);
+}
+
+static void timings_cover_every_dispatch(void **state) {
+    struct fixture *f = *state;
+    struct plan *plan;
+    const struct plan_timing *timings;
+    uint32_t count;
+    if (!vk_timestamps_supported(f->device))
+        skip();
+    assert_int_equal(plan_create(f->store, &f->graph, &(struct plan_options){.timestamps = true}, &plan), STATUS_OK);
+    fill_input(f, plan, 0);
+    assert_int_equal(plan_submit(plan), STATUS_OK);
+    assert_int_equal(plan_collect(plan), STATUS_OK);
+    assert_int_equal(plan_timings(plan, &timings, &count), STATUS_OK);
+    assert_int_equal(count, 3);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_string_equal(timings[i].op, "copy");
+        assert_true(timings[i].end_ns >= timings[i].start_ns);
+    }
+    plan_destroy(plan);
+}
+
+static uint64_t validated_run(struct fixture *f, bool without_barriers) {
+    struct plan *plan;
+    uint64_t before = vk_counters(f->device).validation_messages;
+    struct plan_options options = {.without_barriers = without_barriers};
+    assert_int_equal(plan_create(f->store, &f->graph, &options, &plan), STATUS_OK);
+    for (int step = 0; step < 4; step++) {
+        fill_input(f, plan, step);
+        assert_int_equal(plan_submit(plan), STATUS_OK);
+        assert_int_equal(plan_collect(plan), STATUS_OK);
+    }
+    plan_destroy(plan);
+    return vk_counters(f->device).validation_messages - before;
+}
+
+static void validation_is_silent_with_barriers_and_not_without(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(validated_run(f, false), 0);
+    assert_true(validated_run(f, true) > 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(steps_in_flight_keep_their_own_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_step_makes_nothing_new, setup, teardown),
+        cmocka_unit_test_setup_teardown(persistent_values_are_shared_by_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(nodes_run_one_at_a_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(guards_catch_a_stray_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(timings_cover_every_dispatch, setup, teardown),
+        cmocka_unit_test_setup_teardown(validation_is_silent_with_barriers_and_not_without, setup_validated, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

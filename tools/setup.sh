@@ -1,0 +1,49 @@
+#!/bin/sh
+# Installs what building, running and testing need, where it is missing: packages of the distribution only.
+#   sh tools/setup.sh [--tests]
+# On Debian and its relatives it calls apt-get (as root, or through sudo). Elsewhere it names what is missing.
+set -eu
+
+build="gcc cmake ninja-build pkg-config glslang-tools spirv-tools libvulkan-dev zlib1g-dev libjansson-dev"
+run="mesa-vulkan-drivers dataset-fashion-mnist ca-certificates"
+tests="libcmocka-dev vulkan-validationlayers clang-format"
+
+packages="$build $run"
+[ "${1:-}" = --tests ] && packages="$packages $tests"
+
+if command -v apt-get >/dev/null 2>&1; then
+    missing=
+    for package in $packages; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+    done
+    [ -z "$missing" ] && exit 0
+    sudo=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null 2>&1 || { echo "setup: run as root, or install sudo; missing packages:$missing" >&2; exit 1; }
+        sudo=sudo
+    fi
+    echo "setup: installing$missing" >&2
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    # shellcheck disable=SC2086
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    exit 0
+fi
+
+# Not Debian: say what is missing, in the names of the tools, and how the packages are called elsewhere.
+missing=
+for tool in cmake ninja pkg-config glslangValidator spirv-opt spirv-val; do
+    command -v $tool >/dev/null 2>&1 || missing="$missing $tool"
+done
+command -v cc >/dev/null 2>&1 || missing="$missing cc"
+for library in vulkan zlib jansson; do
+    pkg-config --exists $library 2>/dev/null || missing="$missing $library(headers)"
+done
+[ -z "$missing" ] && exit 0
+echo "setup: missing:$missing" >&2
+case "$(uname -s) $(. /etc/os-release 2>/dev/null && echo "${ID:-} ${ID_LIKE:-}")" in
+*Darwin*) echo "setup: brew install cmake ninja pkg-config glslang spirv-tools vulkan-headers vulkan-loader molten-vk jansson cmocka" >&2 ;;
+*fedora* | *rhel*) echo "setup: sudo dnf install gcc cmake ninja-build pkgconf glslang spirv-tools vulkan-loader-devel vulkan-headers mesa-vulkan-drivers zlib-devel jansson-devel libcmocka-devel vulkan-validation-layers" >&2 ;;
+*arch*) echo "setup: sudo pacman -S gcc cmake ninja pkgconf glslang spirv-tools vulkan-icd-loader vulkan-headers vulkan-swrast zlib jansson cmocka vulkan-validation-layers" >&2 ;;
+*) echo "setup: install a C compiler, CMake, Ninja, pkg-config, glslang, SPIRV-Tools, the Vulkan headers and loader, a Vulkan driver, zlib and Jansson" >&2 ;;
+esac
+exit 1
