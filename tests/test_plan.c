@@ -1,8 +1,7 @@
 /* plan: recorded steps on the first device: inputs, outputs, slots, counters, node by node, barriers. */
 #include "exec/plan_internal.h"
 
-#include "base/memory.h"
-#include "test.h"
+#include "device.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +10,7 @@ enum { COUNT_OF = 1000 };
 
 /* input -> copy -> copy -> output, and a persistent value that is copied to a second output */
 struct fixture {
-    struct vk_device *device;
-    struct store *store;
+    struct test_device d;
     struct graph graph;
     tensor_id input, output, persistent, second;
 };
@@ -29,31 +27,17 @@ static void build(struct fixture *f) {
     assert_int_equal(graph_status(&f->graph), STATUS_OK);
 }
 
-static int setup_with(void **state, bool validation) {
-    struct fixture *f = calloc(1, sizeof *f);
-    *state = f;
-    if (vk_open(&(struct vk_options){.validation = validation}, &f->device) != STATUS_OK ||
-        store_create(f->device, &f->store) != STATUS_OK) {
-        print_error("%s\n", status_message());
-        return -1;
-    }
+static int setup(void **state) {
+    struct fixture *f = *state = calloc(1, sizeof *f);
+    test_device_open(&f->d, NULL);
     build(f);
     return 0;
-}
-
-static int setup(void **state) {
-    return setup_with(state, false);
-}
-
-static int setup_validated(void **state) {
-    return setup_with(state, true);
 }
 
 static int teardown(void **state) {
     struct fixture *f = *state;
     graph_destroy(&f->graph);
-    store_destroy(f->store);
-    vk_close(f->device);
+    test_device_close(&f->d);
     free(f);
     return 0;
 }
@@ -73,7 +57,7 @@ static void check_output(struct fixture *f, const struct plan *plan, int step) {
 static void steps_in_flight_keep_their_own_values(void **state) {
     struct fixture *f = *state;
     struct plan *plan;
-    assert_int_equal(plan_create(f->store, &f->graph, &(struct plan_options){.slots = 3}, &plan), STATUS_OK);
+    assert_int_equal(plan_create(f->d.store, &f->graph, &(struct plan_options){.slots = 3}, &plan), STATUS_OK);
     int collected = 0;
     for (int step = 0; step < 20; step++) {
         if (plan_pending(plan) == plan_slots(plan)) {
@@ -95,16 +79,16 @@ static void steps_in_flight_keep_their_own_values(void **state) {
 static void a_step_makes_nothing_new(void **state) {
     struct fixture *f = *state;
     struct plan *plan;
-    assert_int_equal(plan_create(f->store, &f->graph, NULL, &plan), STATUS_OK);
+    assert_int_equal(plan_create(f->d.store, &f->graph, NULL, &plan), STATUS_OK);
     struct vk_counters before = {0};
     for (int step = 0; step < 10; step++) {
         fill_input(f, plan, step);
         assert_int_equal(plan_submit(plan), STATUS_OK);
         assert_int_equal(plan_collect(plan), STATUS_OK);
         if (step == 1)
-            before = vk_counters(f->device);
+            before = vk_counters(f->d.device);
     }
-    struct vk_counters after = vk_counters(f->device);
+    struct vk_counters after = vk_counters(f->d.device);
     assert_int_equal(after.allocations, before.allocations);
     assert_int_equal(after.pipelines, before.pipelines);
     assert_int_equal(after.recordings, before.recordings);
@@ -117,15 +101,15 @@ static void persistent_values_are_shared_by_name(void **state) {
     struct fixture *f = *state;
     struct plan *plan, *other;
     const float values[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    assert_int_equal(plan_create(f->store, &f->graph, NULL, &plan), STATUS_OK);
-    assert_int_equal(plan_create(f->store, &f->graph, NULL, &other), STATUS_OK);
+    assert_int_equal(plan_create(f->d.store, &f->graph, NULL, &plan), STATUS_OK);
+    assert_int_equal(plan_create(f->d.store, &f->graph, NULL, &other), STATUS_OK);
     assert_int_equal(plan_write(plan, f->persistent, values), STATUS_OK);
     fill_input(f, other, 0);
     assert_int_equal(plan_submit(other), STATUS_OK);
     assert_int_equal(plan_collect(other), STATUS_OK);
     assert_memory_equal(plan_output(other, f->second), values, sizeof values);
     struct vk_buffer *buffer;
-    assert_int_equal(store_get(f->store, "state", 64, &buffer), STATUS_USAGE);
+    assert_int_equal(store_get(f->d.store, "state", 64, &buffer), STATUS_USAGE);
     plan_destroy(other);
     plan_destroy(plan);
 }
@@ -134,7 +118,7 @@ static void nodes_run_one_at_a_time(void **state) {
     struct fixture *f = *state;
     struct plan *plan;
     float middle[COUNT_OF];
-    assert_int_equal(plan_create(f->store, &f->graph, NULL, &plan), STATUS_OK);
+    assert_int_equal(plan_create(f->d.store, &f->graph, NULL, &plan), STATUS_OK);
     fill_input(f, plan, 7);
     assert_int_equal(plan_upload(plan), STATUS_OK);
     assert_int_equal(plan_run_nodes(plan, 0, 1), STATUS_OK);
@@ -148,7 +132,7 @@ static void guards_catch_a_stray_write(void **state) {
     struct plan *plan;
     const float stray = 1;
     f->graph.tensors[f->output].role = TENSOR_TEMPORARY;
-    assert_int_equal(plan_create(f->store, &f->graph, &(struct plan_options){.guarded = true}, &plan), STATUS_OK);
+    assert_int_equal(plan_create(f->d.store, &f->graph, &(struct plan_options){.guarded = true}, &plan), STATUS_OK);
     assert_int_equal(plan_guard_fill(plan), STATUS_OK);
     assert_int_equal(plan_run_nodes(plan, 0, 3), STATUS_OK);
     assert_int_equal(plan_guard_check(plan), STATUS_OK);
@@ -164,9 +148,9 @@ static void timings_cover_every_dispatch(void **state) {
     struct plan *plan;
     const struct plan_timing *timings;
     uint32_t count;
-    if (!vk_timestamps_supported(f->device))
+    if (!vk_timestamps_supported(f->d.device))
         skip();
-    assert_int_equal(plan_create(f->store, &f->graph, &(struct plan_options){.timestamps = true}, &plan), STATUS_OK);
+    assert_int_equal(plan_create(f->d.store, &f->graph, &(struct plan_options){.timestamps = true}, &plan), STATUS_OK);
     fill_input(f, plan, 0);
     assert_int_equal(plan_submit(plan), STATUS_OK);
     assert_int_equal(plan_collect(plan), STATUS_OK);
@@ -179,24 +163,30 @@ static void timings_cover_every_dispatch(void **state) {
     plan_destroy(plan);
 }
 
-static uint64_t validated_run(struct fixture *f, bool without_barriers) {
+static uint64_t validated_run(struct fixture *f, struct vk_device *device, struct store *store, bool without_barriers) {
     struct plan *plan;
-    uint64_t before = vk_counters(f->device).validation_messages;
+    uint64_t before = vk_counters(device).validation_messages;
     struct plan_options options = {.without_barriers = without_barriers};
-    assert_int_equal(plan_create(f->store, &f->graph, &options, &plan), STATUS_OK);
+    assert_int_equal(plan_create(store, &f->graph, &options, &plan), STATUS_OK);
     for (int step = 0; step < 4; step++) {
         fill_input(f, plan, step);
         assert_int_equal(plan_submit(plan), STATUS_OK);
         assert_int_equal(plan_collect(plan), STATUS_OK);
     }
     plan_destroy(plan);
-    return vk_counters(f->device).validation_messages - before;
+    return vk_counters(device).validation_messages - before;
 }
 
 static void validation_is_silent_with_barriers_and_not_without(void **state) {
     struct fixture *f = *state;
-    assert_int_equal(validated_run(f, false), 0);
-    assert_true(validated_run(f, true) > 0);
+    struct vk_device *device;
+    struct store *store;
+    assert_int_equal(vk_open(&(struct vk_options){.validation = true}, &device), STATUS_OK);
+    assert_int_equal(store_create(device, &store), STATUS_OK);
+    assert_int_equal(validated_run(f, device, store, false), 0);
+    assert_true(validated_run(f, device, store, true) > 0);
+    store_destroy(store);
+    vk_close(device);
 }
 
 int main(void) {
@@ -207,7 +197,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(nodes_run_one_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(guards_catch_a_stray_write, setup, teardown),
         cmocka_unit_test_setup_teardown(timings_cover_every_dispatch, setup, teardown),
-        cmocka_unit_test_setup_teardown(validation_is_silent_with_barriers_and_not_without, setup_validated, teardown),
+        cmocka_unit_test_setup_teardown(validation_is_silent_with_barriers_and_not_without, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,24 +1,9 @@
 /* verify: every kernel agrees with its reference on the first device, and the harness is able to fail. */
 #include "exec/verify.h"
 
-#include "test.h"
+#include "device.h"
 
 #include <string.h>
-
-struct fixture {
-    struct vk_device *device;
-    struct store *store;
-};
-
-static void open_with(struct fixture *f, const char *kernel_path) {
-    assert_int_equal(vk_open(&(struct vk_options){.kernel_path = kernel_path}, &f->device), STATUS_OK);
-    assert_int_equal(store_create(f->device, &f->store), STATUS_OK);
-}
-
-static void close_all(struct fixture *f) {
-    store_destroy(f->store);
-    vk_close(f->device);
-}
 
 static void print_failure(void *user, const struct verify_result *result) {
     (void)user;
@@ -28,11 +13,11 @@ static void print_failure(void *user, const struct verify_result *result) {
 
 static void all_ops_agree_with_the_reference(void **state) {
     (void)state;
-    struct fixture f;
+    struct test_device d;
     struct verify_summary summary;
     struct verify_options options = {.kind = -1, .report = print_failure};
-    open_with(&f, NULL);
-    enum status status = verify_ops(f.store, &options, &summary);
+    test_device_open(&d, NULL);
+    enum status status = verify_ops(d.store, &options, &summary);
     print_message("%u passed, %u failed, %u mistrusted in %.1f s\n", summary.passed, summary.failed, summary.mistrusted,
                   summary.seconds);
     if (status != STATUS_OK)
@@ -40,7 +25,7 @@ static void all_ops_agree_with_the_reference(void **state) {
     assert_int_equal(status, STATUS_OK);
     assert_int_equal(summary.mistrusted, 0);
     assert_true(summary.passed >= 50);
-    close_all(&f);
+    test_device_close(&d);
 }
 
 static void keep_failure(void *user, const struct verify_result *result) {
@@ -49,16 +34,16 @@ static void keep_failure(void *user, const struct verify_result *result) {
 }
 
 static void expect_caught(const char *op, const char *shape, const char *words) {
-    struct fixture f;
+    struct test_device d;
     struct verify_summary summary;
     char failure[640] = "";
     struct verify_options options = {.op = op, .shape = shape, .kind = -1, .report = keep_failure, .user = failure};
-    open_with(&f, MUTANT_DIR);
-    assert_int_equal(verify_ops(f.store, &options, &summary), STATUS_MISMATCH);
+    test_device_open(&d, &(struct vk_options){.kernel_path = MUTANT_DIR});
+    assert_int_equal(verify_ops(d.store, &options, &summary), STATUS_MISMATCH);
     if (!strstr(failure, words))
         print_error("%s: \"%s\" does not speak of \"%s\"\n", op, failure, words);
     assert_non_null(strstr(failure, words));
-    close_all(&f);
+    test_device_close(&d);
 }
 
 static void a_missing_element_is_caught(void **state) {
@@ -80,17 +65,17 @@ static void bad_cases_are_refused(void **state) {
         {"copy", "x", "NAME=VALUE"},
         {"copy", "", "operand x is missing"},
     };
-    struct fixture f;
-    open_with(&f, NULL);
+    struct test_device d;
+    test_device_open(&d, NULL);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct verify_summary summary;
         struct verify_options options = {.op = bad[i].op, .shape = bad[i].shape, .kind = -1};
-        assert_int_equal(verify_ops(f.store, &options, &summary), STATUS_USAGE);
+        assert_int_equal(verify_ops(d.store, &options, &summary), STATUS_USAGE);
         if (!strstr(status_message(), bad[i].words))
             print_error("\"%s\" does not speak of \"%s\"\n", status_message(), bad[i].words);
         assert_non_null(strstr(status_message(), bad[i].words));
     }
-    close_all(&f);
+    test_device_close(&d);
 }
 
 int main(void) {
