@@ -218,6 +218,8 @@ void vk_close(struct vk_device *device) {
         return;
     /* After a timeout the driver may still use its objects: then they stay. */
     bool idle = queue_idle(device);
+    if (idle)
+        vk_save_cache(device);
     if (device->handle && idle)
         destroy_objects(device);
     if (idle)

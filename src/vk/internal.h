@@ -55,7 +55,8 @@ struct vk_device {
     VkCommandPool pool;
     VkPipelineCache cache;
     char *cache_path, *kernel_path;
-    uint64_t cached_pipelines; /* counters.pipelines when the cache file was last read or written */
+    uint64_t saved_pipelines; /* counters.pipelines when the cache was last saved */
+    uint64_t cache_checksum;  /* of the data read from or written to the cache file last */
     struct vk_kernel **kernels;
     size_t kernel_count, kernel_capacity;
     VkFence fences[PENDING_SUBMISSIONS]; /* of ticket t: fences[t % PENDING_SUBMISSIONS] */
@@ -116,6 +117,7 @@ bool queue_idle(struct vk_device *device);
 
 /* ---- cache.c ---- */
 
+/* Starts the pipeline cache, from the file when that is sound. */
 CHECKED enum status cache_create(struct vk_device *device);
 
 #endif

@@ -1,6 +1,7 @@
 /* kernel: pipelines of the embedded SPIR-V modules, or of the files that replace them. */
 #include "vk/internal.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "vk/kernel_table.h"
 
@@ -13,7 +14,7 @@
 struct module {
     const uint32_t *words;
     size_t count;
-    uint32_t *owned; /* when read from a file */
+    uint8_t *owned; /* when read from a file */
 };
 
 /* False when the path does not fit: such a file is not looked for. */
@@ -33,36 +34,23 @@ static const struct kernel_module *embedded(const char *name) {
 
 bool vk_kernel_exists(const struct vk_device *device, const char *name) {
     char path[4096];
-    FILE *file = file_name(device, name, path, sizeof path) ? fopen(path, "rb") : NULL;
-    if (file)
-        fclose(file);
-    return file || embedded(name);
-}
-
-static enum status read_words(FILE *file, const char *path, struct module *module) {
-    enum { LIMIT = 1 << 22 };
-    TRY(memory_zeroed(LIMIT + 1, sizeof *module->owned, &module->owned));
-    size_t bytes = fread(module->owned, 1, (size_t)LIMIT * 4 + 4, file);
-    module->words = module->owned;
-    module->count = bytes / 4;
-    if (ferror(file))
-        return fail(STATUS_IO, "%s could not be read", path);
-    if (bytes % 4 || module->count > LIMIT)
-        return fail(STATUS_DATA, "%s is no SPIR-V module: its size is not a multiple of 4 up to %d", path, LIMIT * 4);
-    return STATUS_OK;
+    return (file_name(device, name, path, sizeof path) && file_exists(path)) || embedded(name);
 }
 
 static enum status load(const struct vk_device *device, const char *name, struct module *module) {
+    enum { LIMIT = 1 << 24 };
     char path[4096];
-    FILE *file = file_name(device, name, path, sizeof path) ? fopen(path, "rb") : NULL;
-    if (file) {
-        enum status status = read_words(file, path, module);
-        fclose(file);
-        return status;
+    if (file_name(device, name, path, sizeof path) && file_exists(path)) {
+        size_t bytes;
+        TRY(file_read(path, LIMIT, &module->owned, &bytes));
+        module->words = (const uint32_t *)(void *)module->owned; /* as malloc aligned it */
+        module->count = bytes / 4;
+        return bytes % 4 ? fail(STATUS_DATA, "%s is no SPIR-V module: %zu bytes are not a multiple of 4", path, bytes)
+                         : STATUS_OK;
     }
     const struct kernel_module *found = embedded(name);
     if (!found)
-        return fail(STATUS_USAGE, "there is no kernel called '%s'", name);
+        return fail(STATUS_USAGE, "there is no kernel of this name");
     module->words = found->words;
     module->count = found->bytes / 4;
     return STATUS_OK;

@@ -124,8 +124,8 @@ CHECKED enum status vk_record_dispatch(struct vk_commands *commands, struct vk_k
                                        const struct vk_range *ranges, uint32_t range_count, const uint32_t *push,
                                        uint32_t push_count, const uint32_t groups[3]);
 void vk_record_copy(struct vk_commands *commands, struct vk_range from, struct vk_buffer *to, uint64_t to_offset);
-/* Everything recorded or submitted before is finished and visible to everything after (compute, transfer). vk_end adds what
- * makes the results visible to the host. */
+/* Everything recorded or submitted before is finished and visible to everything after (compute, transfer). vk_end adds
+ * what makes the results visible to the host. */
 void vk_record_barrier(struct vk_commands *commands);
 /* Writes timestamp `index` (< vk_timestamps_reserve's count) when all work before it is done. */
 void vk_record_timestamp(struct vk_commands *commands, uint32_t index);
