@@ -1,22 +1,23 @@
-/* vk: devices, buffers, kernels, recorded commands, on whichever device vk_open prefers. */
+/*
+ * vk: devices, buffers, kernels, recorded commands, the pipeline cache, on the device that vk_open prefers.
+ * With RVK_TEST_VALIDATION in the environment every device is opened under the validation layer, which must be silent.
+ */
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "vk/vk.h"
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h> /* last: it defines a macro called fail */
-
-static void print(void *context, enum log_level level, const char *message) {
-    (void)context, (void)level;
-    fprintf(stderr, "%s\n", message);
-}
 
 #define OK(expression)                                                                                                 \
     do {                                                                                                               \
@@ -25,60 +26,793 @@ static void print(void *context, enum log_level level, const char *message) {
             fail_msg("%s: %s", #expression, status_message());                                                         \
     } while (0)
 
-static struct vk_device *open_device(void) {
+/* The call fails with this status and a sentence that holds `part`. */
+#define REFUSED(expression, status, part)                                                                              \
+    do {                                                                                                               \
+        assert_int_equal((expression), (status));                                                                      \
+        if (!strstr(status_message(), (part)))                                                                         \
+            fail_msg("%s: \"%s\" does not say \"%s\"", #expression, status_message(), (part));                         \
+    } while (0)
+
+static char logged[65536];
+
+static void record_log(void *context, enum log_level level, const char *message) {
+    (void)context, (void)level;
+    size_t used = strlen(logged);
+    snprintf(logged + used, sizeof logged - used, "%s\n", message);
+}
+
+static struct vk_device *open_with(struct vk_options options) {
     struct vk_device *device;
-    struct vk_options options = {.validation = getenv("RVK_TEST_VALIDATION") != NULL};
+    options.validation |= getenv("RVK_TEST_VALIDATION") != NULL;
+    logged[0] = 0;
     OK(vk_open(&options, &device));
     return device;
 }
 
-static void copies(void **state) {
-    (void)state;
-    struct vk_device *device = open_device();
-    static const char *const kernels[] = {"copy", "copy.texels"};
-    enum { QUADS = 1000 };
-    float x[QUADS * 4], y[QUADS * 4];
-    for (uint32_t i = 0; i < QUADS * 4; i++)
-        x[i] = (float)i;
-    struct vk_buffer *from, *to;
-    struct vk_commands *commands;
-    OK(vk_buffer_create(device, VK_MEMORY_DEVICE, sizeof x, &from));
-    OK(vk_buffer_create(device, VK_MEMORY_DEVICE, sizeof x, &to));
-    OK(vk_commands_create(device, &commands));
-    OK(vk_write(from, 0, x, sizeof x));
-    for (size_t i = 0; i < COUNT(kernels); i++) {
-        struct vk_kernel *kernel;
-        OK(vk_kernel_get(device, kernels[i], NULL, 0, &kernel));
-        OK(vk_fill(to, 0, sizeof x, 0xFFFFFFFF));
-        const struct vk_range ranges[] = {{from, 0, sizeof x}, {to, 0, sizeof x}};
-        const uint32_t push[] = {QUADS}, groups[3] = {(QUADS + 63) / 64, 1, 1};
-        uint64_t ticket;
-        OK(vk_timestamps_reserve(device, 2));
-        OK(vk_begin(commands));
-        vk_record_timestamp(commands, 0);
-        OK(vk_record_dispatch(commands, kernel, ranges, 2, push, 1, groups));
-        vk_record_barrier(commands);
-        vk_record_timestamp(commands, 1);
-        OK(vk_end(commands));
-        OK(vk_submit(device, &commands, 1, &ticket));
-        OK(vk_wait(device, ticket));
-        OK(vk_read(to, 0, y, sizeof y));
-        assert_memory_equal(x, y, sizeof x);
-        uint64_t ns[2];
-        OK(vk_timestamps_read(device, 2, ns));
-        assert_true(ns[1] >= ns[0]);
-    }
-    assert_int_equal(vk_counters(device).validation_messages, 0);
-    vk_commands_destroy(commands);
-    vk_buffer_destroy(from);
-    vk_buffer_destroy(to);
+static struct vk_device *open_device(void) {
+    return open_with((struct vk_options){.kernel_path = TEST_KERNELS});
+}
+
+static void close_device(struct vk_device *device) {
+    if (vk_counters(device).validation_messages)
+        fail_msg("the validation layer says: %s", logged);
     vk_close(device);
 }
 
+static struct vk_buffer *make(struct vk_device *device, enum vk_memory kind, uint64_t bytes) {
+    struct vk_buffer *buffer;
+    OK(vk_buffer_create(device, kind, bytes, &buffer));
+    assert_int_equal(vk_buffer_bytes(buffer), bytes);
+    return buffer;
+}
+
+static struct vk_kernel *get(struct vk_device *device, const char *name, const uint32_t *constants, uint32_t count) {
+    struct vk_kernel *kernel;
+    OK(vk_kernel_get(device, name, constants, count, &kernel));
+    return kernel;
+}
+
+static struct vk_commands *begin(struct vk_device *device) {
+    struct vk_commands *commands;
+    OK(vk_commands_create(device, &commands));
+    OK(vk_begin(commands));
+    return commands;
+}
+
+static void run(struct vk_device *device, struct vk_commands *commands) {
+    uint64_t ticket;
+    OK(vk_submit(device, &commands, 1, &ticket));
+    OK(vk_wait(device, ticket));
+}
+
+/* ---- devices ---- */
+
+static void listed(void **state) {
+    (void)state;
+    struct vk_description *list;
+    uint32_t count;
+    OK(vk_list(&list, &count));
+    assert_true(count > 0);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct device_facts *facts = &list[i].facts;
+        assert_true(facts->name[0] && facts->driver[0] && list[i].api[0] == '1');
+        assert_true(list[i].usable == (list[i].why_not[0] == 0));
+        assert_true(facts->max_storage_range >= 1 << 27 && facts->max_allocation >= 1 << 27);
+        assert_true(facts->max_invocations >= 128 && facts->max_shared_bytes >= 16384);
+        assert_true(facts->max_groups[1] >= 65535 && facts->max_texel_elements >= 65536);
+        assert_true(i == 0 || list[i - 1].usable || !list[i].usable);
+        if (strstr(facts->driver, "llvmpipe")) {
+            assert_int_equal(facts->kind, DEVICE_CPU);
+            assert_true(facts->prefers_texels && facts->subgroup_shuffle);
+        }
+        if (strstr(facts->driver, "SwiftShader"))
+            assert_false(facts->prefers_texels);
+    }
+    struct vk_device *device = open_device();
+    assert_string_equal(vk_facts(device)->name, list[0].facts.name);
+    assert_memory_equal(vk_facts(device), &vk_describe(device)->facts, sizeof list[0].facts);
+    close_device(device);
+    free(list);
+}
+
+static void chosen(void **state) {
+    (void)state;
+    struct vk_description *list;
+    uint32_t count;
+    OK(vk_list(&list, &count));
+    char part[8] = {0};
+    for (size_t i = 0; i + 1 < sizeof part; i++)
+        part[i] = (char)toupper((unsigned char)list[0].facts.name[i]);
+    const char *const names[] = {"0", "", part, list[0].facts.name};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        struct vk_device *device = open_with((struct vk_options){.device = names[i]});
+        assert_string_equal(vk_facts(device)->name, list[0].facts.name);
+        close_device(device);
+    }
+    struct vk_device *none = (struct vk_device *)part;
+    REFUSED(vk_open(&(struct vk_options){.device = "no such device"}, &none), STATUS_DEVICE, "no such device");
+    assert_null(none);
+    assert_non_null(strstr(status_message(), list[0].facts.name));
+    REFUSED(vk_open(&(struct vk_options){.device = "4000000000"}, &none), STATUS_DEVICE, "4000000000");
+    free(list);
+}
+
+static void opened_many_times(void **state) {
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        struct vk_device *device = open_device();
+        struct vk_buffer *buffer = make(device, VK_MEMORY_DEVICE, 1000);
+        uint32_t word = 0;
+        OK(vk_fill(buffer, 0, 1000, 77 + (uint32_t)i));
+        OK(vk_read(buffer, 996, &word, 4));
+        assert_int_equal(word, 77 + i);
+        vk_buffer_destroy(buffer);
+        close_device(device);
+    }
+    vk_close(NULL);
+    vk_buffer_destroy(NULL);
+    vk_commands_destroy(NULL);
+}
+
+/* Sets an environment variable and gives the old value (free it with restore). */
+static char *set(const char *name, const char *value) {
+    const char *old = getenv(name);
+    char *kept = old ? strdup(old) : NULL;
+    setenv(name, value, 1);
+    return kept;
+}
+
+static void restore(const char *name, char *kept) {
+    if (kept)
+        setenv(name, kept, 1);
+    else
+        unsetenv(name);
+    free(kept);
+}
+
+static void without_driver(void **state) {
+    (void)state;
+    struct vk_description *list;
+    struct vk_device *device;
+    uint32_t count;
+    char *kept = set("VK_ICD_FILENAMES", "/nonexistent"), *newer = set("VK_DRIVER_FILES", "/nonexistent");
+    REFUSED(vk_list(&list, &count), STATUS_DEVICE, "mesa-vulkan-drivers");
+    assert_null(list);
+    assert_int_equal(count, 0);
+    REFUSED(vk_open(&(struct vk_options){0}, &device), STATUS_DEVICE, "mesa-vulkan-drivers");
+    restore("VK_ICD_FILENAMES", kept);
+    restore("VK_DRIVER_FILES", newer);
+}
+
+static void without_layer(void **state) {
+    (void)state;
+    struct vk_device *device;
+    char *kept = set("VK_LAYER_PATH", "/nonexistent");
+    REFUSED(vk_open(&(struct vk_options){.validation = true}, &device), STATUS_DEVICE, "vulkan-validationlayers");
+    restore("VK_LAYER_PATH", kept);
+}
+
+/* ---- memory ---- */
+
+static void write_read_fill(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    static const enum vk_memory kinds[] = {VK_MEMORY_DEVICE, VK_MEMORY_UPLOAD, VK_MEMORY_DOWNLOAD};
+    enum { BYTES = 100003 };
+    uint8_t *data = malloc(BYTES), *back = malloc(BYTES);
+    assert_true(data && back);
+    for (uint32_t i = 0; i < BYTES; i++)
+        data[i] = (uint8_t)(i * 7 + i / 251);
+    for (size_t k = 0; k < COUNT(kinds); k++) {
+        struct vk_buffer *buffer = make(device, kinds[k], BYTES);
+        assert_true(kinds[k] == VK_MEMORY_DEVICE || vk_buffer_map(buffer));
+        OK(vk_write(buffer, 0, data, BYTES));
+        OK(vk_write(buffer, 4321, data, 77));
+        OK(vk_fill(buffer, 8, 12, 0x04030201));
+        OK(vk_read(buffer, 0, back, BYTES));
+        assert_memory_equal(back, data, 8);
+        assert_memory_equal(back + 8, "\1\2\3\4\1\2\3\4\1\2\3\4", 12);
+        assert_memory_equal(back + 20, data + 20, 4301);
+        assert_memory_equal(back + 4321, data, 77);
+        assert_memory_equal(back + 4398, data + 4398, BYTES - 4398);
+        OK(vk_read(buffer, BYTES - 1, back, 1));
+        assert_int_equal(back[0], data[BYTES - 1]);
+        OK(vk_read(buffer, BYTES, back, 0));
+        REFUSED(vk_read(buffer, BYTES, back, 1), STATUS_USAGE, "100003");
+        REFUSED(vk_write(buffer, UINT64_MAX, data, 2), STATUS_USAGE, "not within");
+        REFUSED(vk_fill(buffer, 2, 4, 0), STATUS_USAGE, "multiples of 4");
+        REFUSED(vk_fill(buffer, 4, BYTES - 3, 0), STATUS_USAGE, "not within");
+        vk_buffer_destroy(buffer);
+    }
+    free(data);
+    free(back);
+    close_device(device);
+}
+
+static void too_large(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    struct vk_buffer *buffer;
+    char limit[32];
+    uint64_t most = vk_facts(device)->max_allocation;
+    snprintf(limit, sizeof limit, "%llu", (unsigned long long)most);
+    REFUSED(vk_buffer_create(device, VK_MEMORY_DEVICE, most + 1, &buffer), STATUS_MEMORY, limit);
+    assert_null(buffer);
+    REFUSED(vk_buffer_create(device, VK_MEMORY_DEVICE, 0, &buffer), STATUS_USAGE, "0 bytes");
+    assert_int_equal(vk_counters(device).device_bytes, 0);
+    close_device(device);
+}
+
+/* ---- kernels and dispatches ---- */
+
+static void copied_by(struct vk_device *device, const char *name, struct vk_buffer *from, struct vk_buffer *to,
+                      const uint8_t *expected, uint8_t *back) {
+    uint64_t bytes = vk_buffer_bytes(from);
+    struct vk_kernel *kernel = get(device, name, NULL, 0);
+    OK(vk_fill(to, 0, bytes, 0xFFFFFFFF));
+    struct vk_commands *commands = begin(device);
+    const struct vk_range ranges[] = {{from, 256, bytes - 256}, {to, 0, bytes - 256}};
+    const uint32_t quads = (uint32_t)(bytes - 256) / 16 - 1, groups[3] = {(quads + 63) / 64, 1, 1};
+    OK(vk_record_dispatch(commands, kernel, ranges, 2, &quads, 1, groups));
+    OK(vk_end(commands));
+    run(device, commands);
+    OK(vk_read(to, 0, back, bytes));
+    assert_memory_equal(back, expected + 256, bytes - 256 - 16);
+    for (uint64_t i = bytes - 256 - 16; i < bytes; i++)
+        assert_int_equal(back[i], 0xFF);
+    vk_commands_destroy(commands);
+}
+
+static void copy_kernels(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    enum { BYTES = 256 + 16 * 4099 };
+    uint8_t *data = malloc(BYTES), *back = malloc(BYTES);
+    assert_true(data && back);
+    for (uint32_t i = 0; i < BYTES; i++)
+        data[i] = (uint8_t)(i * 13 + i / 256) % 100;
+    struct vk_buffer *from = make(device, VK_MEMORY_DEVICE, BYTES), *to = make(device, VK_MEMORY_DEVICE, BYTES);
+    OK(vk_write(from, 0, data, BYTES));
+    copied_by(device, "copy", from, to, data, back);
+    copied_by(device, "copy.texels", from, to, data, back);
+    vk_buffer_destroy(from);
+    vk_buffer_destroy(to);
+    free(data);
+    free(back);
+    close_device(device);
+}
+
+static void specialized_kernel(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    enum { COUNT_X = 16 };
+    const uint32_t constants[] = {COUNT_X, 1, 2, 1};
+    struct vk_kernel *kernel = get(device, "specialized", constants, COUNT(constants));
+    assert_int_equal(vk_kernel_interface(kernel)->group_size[0], COUNT_X);
+    struct vk_buffer *a = make(device, VK_MEMORY_DEVICE, COUNT_X * 16), *b = make(device, VK_MEMORY_DEVICE, 64),
+                     *c = make(device, VK_MEMORY_DEVICE, COUNT_X * 8);
+    float values[COUNT_X * 4], sums[COUNT_X], pairs[COUNT_X * 2];
+    for (uint32_t i = 0; i < COUNT_X * 4; i++)
+        values[i] = (float)i;
+    OK(vk_write(a, 0, values, sizeof values));
+    for (uint32_t i = 0; i < COUNT_X; i++)
+        sums[i] = 1000;
+    OK(vk_write(b, 0, sums, sizeof sums));
+    const float push[6] = {3, 0, 0, 0, 42, 17};
+    uint32_t push_words[6];
+    memcpy(push_words, push, sizeof push_words);
+    const struct vk_range ranges[] = {{a, 0, COUNT_X * 16}, {b, 0, 64}, {NULL, 0, 0}, {c, 0, COUNT_X * 8}};
+    struct vk_commands *commands = begin(device);
+    OK(vk_record_dispatch(commands, kernel, ranges, 4, push_words, 6, (const uint32_t[3]){1, 1, 1}));
+    OK(vk_end(commands));
+    run(device, commands);
+    OK(vk_read(b, 0, sums, sizeof sums));
+    OK(vk_read(c, 0, pairs, sizeof pairs));
+    for (uint32_t i = 0; i < COUNT_X; i++) {
+        assert_true(sums[i] == 1000 + (float)(i * 4 * 3 * 2));
+        assert_true(pairs[2 * i] == 42 && pairs[2 * i + 1] == 17);
+    }
+    vk_commands_destroy(commands);
+    vk_buffer_destroy(a);
+    vk_buffer_destroy(b);
+    vk_buffer_destroy(c);
+    close_device(device);
+}
+
+static void uniform_texels(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    struct vk_kernel *kernel = get(device, "fetch", NULL, 0);
+    struct vk_buffer *x = make(device, VK_MEMORY_DEVICE, 16 * 16), *y = make(device, VK_MEMORY_DEVICE, 16 * 16);
+    float values[64];
+    for (uint32_t i = 0; i < 64; i++)
+        values[i] = (float)i;
+    OK(vk_write(x, 0, values, sizeof values));
+    struct vk_commands *commands = begin(device);
+    const struct vk_range ranges[] = {{x, 0, 256}, {y, 0, 256}};
+    OK(vk_record_dispatch(commands, kernel, ranges, 2, NULL, 0, (const uint32_t[3]){2, 1, 1}));
+    OK(vk_end(commands));
+    run(device, commands);
+    OK(vk_read(y, 0, values, sizeof values));
+    for (uint32_t i = 0; i < 64; i++)
+        assert_true(values[i] == (float)(i / 4 * 4 + 3 - i % 4));
+    vk_commands_destroy(commands);
+    vk_buffer_destroy(x);
+    vk_buffer_destroy(y);
+    close_device(device);
+}
+
+/* A workgroup of one subgroup has all lanes, and shuffles reach them: what facts.subgroup_shuffle promises. */
+static void subgroups(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    uint32_t size = vk_facts(device)->subgroup_size;
+    if (!vk_facts(device)->subgroup_shuffle) {
+        close_device(device);
+        skip();
+    }
+    enum { GROUPS = 40 };
+    uint32_t words = GROUPS * size, *found = malloc(words * 4);
+    assert_non_null(found);
+    struct vk_kernel *kernel = get(device, "shuffle", &size, 1);
+    struct vk_buffer *y = make(device, VK_MEMORY_DEVICE, words * 4);
+    struct vk_commands *commands = begin(device);
+    const struct vk_range range = {y, 0, words * 4};
+    OK(vk_record_dispatch(commands, kernel, &range, 1, NULL, 0, (const uint32_t[3]){GROUPS, 1, 1}));
+    OK(vk_end(commands));
+    run(device, commands);
+    OK(vk_read(y, 0, found, words * 4));
+    for (uint32_t group = 0; group < GROUPS; group++) {
+        uint32_t seen = 0;
+        for (uint32_t i = 0; i < size; i++) {
+            assert_int_equal(found[group * size + i] >> 16, size);
+            seen += (found[group * size + i] & 0xFFFF) / 10;
+        }
+        assert_int_equal(seen, size * (size - 1) / 2);
+    }
+    free(found);
+    vk_commands_destroy(commands);
+    vk_buffer_destroy(y);
+    close_device(device);
+}
+
+static void kernels_kept(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    const uint32_t one[] = {1, 1, 4, 0}, two[] = {2, 1, 4, 0};
+    struct vk_kernel *kernel = get(device, "specialized", one, 4);
+    assert_ptr_equal(get(device, "specialized", one, 4), kernel);
+    assert_ptr_not_equal(get(device, "specialized", two, 4), kernel);
+    assert_ptr_not_equal(get(device, "specialized", one, 3), kernel);
+    assert_ptr_not_equal(get(device, "copy", NULL, 0), get(device, "copy.texels", NULL, 0));
+    assert_int_equal(vk_counters(device).pipelines, 5);
+    assert_true(vk_kernel_exists(device, "copy") && vk_kernel_exists(device, "specialized"));
+    assert_false(vk_kernel_exists(device, "copi"));
+    close_device(device);
+}
+
+static void kernels_refused(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    const struct device_facts *facts = vk_facts(device);
+    struct vk_kernel *kernel;
+    REFUSED(vk_kernel_get(device, "missing", NULL, 0, &kernel), STATUS_USAGE, "missing");
+    assert_null(kernel);
+    REFUSED(vk_kernel_get(device, "integers", NULL, 0, &kernel), STATUS_DATA, "kernel integers: binding 0");
+    REFUSED(vk_kernel_get(device, "second_set", NULL, 0, &kernel), STATUS_DATA, "set 1");
+    const uint32_t many[] = {facts->max_group_size[0], 2, 1}, wide[] = {facts->max_group_size[0] + 1};
+    const uint32_t shared[] = {1, 1, facts->max_shared_bytes / 16};
+    REFUSED(vk_kernel_get(device, "specialized", many, 3, &kernel), STATUS_MEMORY, "invocations in a workgroup");
+    REFUSED(vk_kernel_get(device, "specialized", wide, 1, &kernel), STATUS_MEMORY, "along one axis");
+    REFUSED(vk_kernel_get(device, "specialized", shared, 3, &kernel), STATUS_MEMORY, "shared memory");
+    REFUSED(vk_kernel_get(device, "specialized", (const uint32_t[]){0}, 1, &kernel), STATUS_DATA, "axis 0");
+    const uint32_t constants[65] = {1, 1, 1};
+    REFUSED(vk_kernel_get(device, "specialized", constants, 65, &kernel), STATUS_USAGE, "65");
+    assert_int_equal(vk_counters(device).pipelines, 0);
+    close_device(device);
+}
+
+/* A folder of kernels comes before the embedded ones; what is wrong there is said with the file's name. */
+static void kernels_replaced(void **state) {
+    (void)state;
+    char folder[] = "/tmp/rvk-test-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/copy.spv", folder);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    fputs("no SPIR-V", file);
+    fclose(file);
+    struct vk_device *device = open_with((struct vk_options){.kernel_path = folder});
+    struct vk_kernel *kernel;
+    REFUSED(vk_kernel_get(device, "copy", NULL, 0, &kernel), STATUS_DATA, path);
+    OK(vk_kernel_get(device, "copy.texels", NULL, 0, &kernel));
+    close_device(device);
+    remove(path);
+    rmdir(folder);
+}
+
+static void dispatches_refused(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    const struct device_facts *facts = vk_facts(device);
+    struct vk_kernel *kernel = get(device, "copy", NULL, 0), *texels = get(device, "copy.texels", NULL, 0);
+    struct vk_buffer *buffer = make(device, VK_MEMORY_DEVICE, 4096);
+    struct vk_commands *commands;
+    const uint32_t push[2] = {1, 1}, one[3] = {1, 1, 1};
+    struct vk_range good[3] = {{buffer, 0, 1024}, {buffer, 1024, 1024}, {buffer, 0, 16}};
+    OK(vk_commands_create(device, &commands));
+    REFUSED(vk_record_dispatch(commands, kernel, good, 2, push, 1, one), STATUS_USAGE, "outside vk_begin");
+    OK(vk_begin(commands));
+    REFUSED(vk_record_dispatch(commands, kernel, good, 3, push, 1, one), STATUS_USAGE,
+            "kernel copy: 3 ranges were given, it has 2");
+    REFUSED(vk_record_dispatch(commands, kernel, good, 2, push, 2, one), STATUS_USAGE, "8 bytes of push constants");
+    static const struct {
+        uint64_t offset, bytes;
+        const char *part;
+    } cases[] = {{4, 16, "multiples"},
+                 {0, 0, "not within"},
+                 {256, 3841, "not within"},
+                 {256, UINT64_MAX, "not within"},
+                 {8192, 16, "4096"}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct vk_range bad[2] = {good[0], {buffer, cases[i].offset, cases[i].bytes}};
+        REFUSED(vk_record_dispatch(commands, kernel, bad, 2, push, 1, one), STATUS_USAGE, "kernel copy: binding 1: ");
+        assert_non_null(strstr(status_message(), cases[i].part));
+    }
+    struct vk_range odd[2] = {{buffer, 0, 1028}, {buffer, 1024, 1028}};
+    OK(vk_record_dispatch(commands, kernel, odd, 2, push, 1, one));
+    REFUSED(vk_record_dispatch(commands, texels, odd, 2, push, 1, one), STATUS_USAGE, "multiples of 16");
+    if (facts->max_groups[1] < UINT32_MAX) {
+        const uint32_t groups[3] = {1, facts->max_groups[1] + 1, 1};
+        REFUSED(vk_record_dispatch(commands, kernel, good, 2, push, 1, groups), STATUS_MEMORY, "along axis 1");
+    }
+    OK(vk_end(commands));
+    vk_commands_destroy(commands);
+    vk_buffer_destroy(buffer);
+    close_device(device);
+}
+
+static void ranges_too_large(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    const struct device_facts *facts = vk_facts(device);
+    static const char *const names[] = {"copy", "copy.texels"};
+    const uint64_t most[] = {facts->max_storage_range / 256 * 256, (uint64_t)facts->max_texel_elements * 16};
+    const char *const parts[] = {"one storage buffer", "one texel buffer"};
+    const uint32_t push = 1;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        uint64_t bytes = most[i] + 256;
+        if (bytes > facts->max_allocation || bytes > UINT64_C(1) << 28)
+            continue;
+        struct vk_buffer *buffer = make(device, VK_MEMORY_DEVICE, bytes), *small = make(device, VK_MEMORY_DEVICE, 256);
+        struct vk_commands *commands = begin(device);
+        const struct vk_range bad[] = {{buffer, 0, bytes}, {small, 0, 256}}, good[] = {{buffer, 256, most[i]}, bad[1]};
+        REFUSED(vk_record_dispatch(commands, get(device, names[i], NULL, 0), bad, 2, &push, 1,
+                                   (const uint32_t[3]){1, 1, 1}),
+                STATUS_MEMORY, parts[i]);
+        OK(vk_record_dispatch(commands, get(device, names[i], NULL, 0), good, 2, &push, 1,
+                              (const uint32_t[3]){1, 1, 1}));
+        OK(vk_end(commands));
+        vk_commands_destroy(commands);
+        vk_buffer_destroy(buffer);
+        vk_buffer_destroy(small);
+    }
+    close_device(device);
+}
+
+/* ---- recording and submission ---- */
+
+/* Adds 1 to a word again and again: x -> y, y -> x, with barriers; many descriptor sets, the same few views. */
+static void long_recording(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    struct vk_kernel *kernel = get(device, "copy.texels", NULL, 0);
+    enum { DISPATCHES = 1500 };
+    struct vk_buffer *chain = make(device, VK_MEMORY_DEVICE, 256 * (DISPATCHES + 1));
+    struct vk_commands *commands = begin(device);
+    const uint32_t push = 16;
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < DISPATCHES; i++) {
+            const struct vk_range ranges[] = {{chain, 256 * i, 256}, {chain, 256 * (i + 1), 256}};
+            OK(vk_record_dispatch(commands, kernel, ranges, 2, &push, 1, (const uint32_t[3]){1, 1, 1}));
+            vk_record_barrier(commands);
+        }
+        OK(vk_end(commands));
+        OK(vk_fill(chain, 0, vk_buffer_bytes(chain), 0));
+        OK(vk_fill(chain, 0, 256, 0x3F800000 + round));
+        run(device, commands);
+        uint32_t last[64];
+        OK(vk_read(chain, 256 * DISPATCHES, last, sizeof last));
+        for (size_t i = 0; i < COUNT(last); i++)
+            assert_int_equal(last[i], 0x3F800000 + round);
+        OK(vk_begin(commands));
+    }
+    vk_commands_destroy(commands);
+    vk_buffer_destroy(chain);
+    close_device(device);
+}
+
+/* More submissions than the ring holds, of the same recordings, without waiting; nothing is made for them. */
+static void many_submissions(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    struct vk_buffer *a = make(device, VK_MEMORY_DEVICE, 512), *out = make(device, VK_MEMORY_DOWNLOAD, 256);
+    struct vk_kernel *kernel = get(device, "specialized", (const uint32_t[]){1, 1, 1, 0}, 4);
+    const float push[6] = {1};
+    uint32_t push_words[6];
+    memcpy(push_words, push, sizeof push_words);
+    OK(vk_fill(a, 0, 512, 0));
+    OK(vk_fill(a, 0, 4, 0x3F800000));
+    const struct vk_range sum = {a, 256, 256};
+    const struct vk_range ranges[] = {{a, 0, 16}, sum, {NULL, 0, 0}, {out, 0, 256}};
+    struct vk_commands *commands[2] = {begin(device), begin(device)};
+    OK(vk_record_dispatch(commands[0], kernel, ranges, 4, push_words, 6, (const uint32_t[3]){1, 1, 1}));
+    vk_record_barrier(commands[0]);
+    vk_record_barrier(commands[1]);
+    vk_record_copy(commands[1], sum, out, 0);
+    vk_record_barrier(commands[1]);
+    OK(vk_end(commands[0]));
+    OK(vk_end(commands[1]));
+    struct vk_counters before = vk_counters(device);
+    enum { ROUNDS = 300 };
+    uint64_t ticket = 0;
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        uint64_t next;
+        OK(vk_submit(device, commands, 2, &next));
+        assert_true(i == 0 || next == ticket + 1);
+        ticket = next;
+    }
+    OK(vk_wait(device, ticket));
+    OK(vk_wait(device, 1));
+    const float *total = vk_buffer_map(out);
+    assert_true(*total == ROUNDS);
+    struct vk_counters after = vk_counters(device);
+    assert_int_equal(after.submissions - before.submissions, ROUNDS);
+    before.submissions = after.submissions;
+    assert_memory_equal(&before, &after, sizeof before);
+    REFUSED(vk_wait(device, ticket + 1), STATUS_USAGE, "waiting");
+    vk_commands_destroy(commands[0]);
+    vk_commands_destroy(commands[1]);
+    vk_buffer_destroy(a);
+    vk_buffer_destroy(out);
+    close_device(device);
+}
+
+static void recordings_refused(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    struct vk_buffer *buffer = make(device, VK_MEMORY_DEVICE, 512);
+    struct vk_commands *commands;
+    uint64_t ticket;
+    OK(vk_commands_create(device, &commands));
+    REFUSED(vk_end(commands), STATUS_USAGE, "vk_begin");
+    REFUSED(vk_submit(device, &commands, 1, &ticket), STATUS_USAGE, "finished recording");
+    OK(vk_begin(commands));
+    REFUSED(vk_submit(device, &commands, 1, &ticket), STATUS_USAGE, "finished recording");
+    vk_record_copy(commands, (struct vk_range){buffer, 0, 256}, buffer, 300);
+    vk_record_timestamp(commands, 0);
+    REFUSED(vk_end(commands), STATUS_USAGE, "256 bytes from 0 of 512 to 300 of 512");
+    REFUSED(vk_submit(device, &commands, 1, &ticket), STATUS_USAGE, "finished recording");
+    OK(vk_begin(commands));
+    vk_record_copy(commands, (struct vk_range){buffer, 0, 256}, buffer, 256);
+    OK(vk_end(commands));
+    run(device, commands);
+    vk_commands_destroy(commands);
+    vk_buffer_destroy(buffer);
+    close_device(device);
+}
+
+/* As many iterations as the facts allow, at most two million, are all done; lavapipe does no more. */
+static void loops(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    struct vk_buffer *buffer = make(device, VK_MEMORY_DEVICE, 256);
+    const struct vk_range range = {buffer, 0, 256};
+    uint32_t most = MIN(vk_facts(device)->max_loop_steps, 2000000U), expected = 5, found;
+    struct vk_commands *commands = begin(device);
+    OK(vk_fill(buffer, 0, 256, expected));
+    OK(vk_record_dispatch(commands, get(device, "slow", NULL, 0), &range, 1, &most, 1, (const uint32_t[3]){1, 1, 1}));
+    OK(vk_end(commands));
+    run(device, commands);
+    OK(vk_read(buffer, 0, &found, 4));
+    for (uint32_t i = 0; i < most; i++)
+        expected = expected * 1664525U + 1013904223U;
+    assert_int_equal(found, expected);
+    vk_commands_destroy(commands);
+    vk_buffer_destroy(buffer);
+    close_device(device);
+}
+
+static void timestamps(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    if (!vk_timestamps_supported(device)) {
+        close_device(device);
+        skip();
+    }
+    struct vk_kernel *kernel = get(device, "slow", NULL, 0);
+    struct vk_buffer *buffer = make(device, VK_MEMORY_DEVICE, 256);
+    const struct vk_range range = {buffer, 0, 256};
+    const uint32_t rounds = 30000, groups[3] = {512, 1, 1};
+    uint64_t ns[3];
+    OK(vk_timestamps_reserve(device, 2));
+    OK(vk_timestamps_reserve(device, 3));
+    OK(vk_fill(buffer, 0, 256, 1));
+    struct vk_commands *commands = begin(device);
+    vk_record_timestamp(commands, 0);
+    OK(vk_record_dispatch(commands, kernel, &range, 1, &rounds, 1, groups));
+    vk_record_barrier(commands);
+    vk_record_timestamp(commands, 1);
+    vk_record_timestamp(commands, 2);
+    OK(vk_end(commands));
+    for (int i = 0; i < 2; i++) {
+        uint64_t start = clock_ns();
+        run(device, commands);
+        uint64_t wall = clock_ns() - start;
+        OK(vk_timestamps_read(device, 3, ns));
+        assert_true(ns[0] <= ns[1] && ns[1] <= ns[2]);
+        /* The dispatch is most of it; the first one also compiles on some drivers. */
+        assert_true(ns[2] - ns[0] <= wall + 1000000);
+        assert_true(ns[1] - ns[0] >= 1000000);
+    }
+    REFUSED(vk_timestamps_read(device, 4, ns), STATUS_USAGE, "3 are reserved");
+    vk_commands_destroy(commands);
+    vk_buffer_destroy(buffer);
+    close_device(device);
+}
+
+static void wait_ends(void **state) {
+    (void)state;
+    char *kept = set("RESNET_VK_TIMEOUT", "0.005");
+    struct vk_device *device = open_with((struct vk_options){.kernel_path = TEST_KERNELS});
+    restore("RESNET_VK_TIMEOUT", kept);
+    struct vk_buffer *buffer = make(device, VK_MEMORY_DEVICE, 256);
+    struct vk_commands *commands = begin(device);
+    const struct vk_range range = {buffer, 0, 256};
+    const uint32_t rounds = 60000, groups[3] = {8192, 1, 1};
+    uint64_t ticket, other;
+    OK(vk_record_dispatch(commands, get(device, "slow", NULL, 0), &range, 1, &rounds, 1, groups));
+    OK(vk_end(commands));
+    OK(vk_submit(device, &commands, 1, &ticket));
+    REFUSED(vk_wait(device, ticket), STATUS_LOST, "RESNET_VK_TIMEOUT");
+    assert_non_null(strstr(status_message(), vk_facts(device)->name));
+    REFUSED(vk_submit(device, &commands, 1, &other), STATUS_LOST, "did not finish");
+    REFUSED(vk_begin(commands), STATUS_LOST, "did not finish");
+    nanosleep(&(struct timespec){.tv_sec = 2}, NULL);
+    vk_commands_destroy(commands);
+    vk_buffer_destroy(buffer);
+    close_device(device);
+}
+
+/* ---- validation ---- */
+
+/* Without the barrier between writer and reader the layer must speak: it is there and looks. */
+static void hazard_is_seen(void **state) {
+    (void)state;
+    for (int barrier = 1; barrier >= 0; barrier--) {
+        struct vk_device *device;
+        logged[0] = 0;
+        if (vk_open(&(struct vk_options){.validation = true}, &device) != STATUS_OK) {
+            assert_non_null(strstr(status_message(), "vulkan-validationlayers"));
+            skip();
+        }
+        struct vk_kernel *kernel = get(device, "copy", NULL, 0);
+        struct vk_buffer *buffer = make(device, VK_MEMORY_DEVICE, 768);
+        struct vk_commands *commands = begin(device);
+        const uint32_t push = 16, groups[3] = {1, 1, 1};
+        const struct vk_range first[] = {{buffer, 0, 256}, {buffer, 256, 256}};
+        const struct vk_range second[] = {{buffer, 256, 256}, {buffer, 512, 256}};
+        OK(vk_record_dispatch(commands, kernel, first, 2, &push, 1, groups));
+        if (barrier)
+            vk_record_barrier(commands);
+        OK(vk_record_dispatch(commands, kernel, second, 2, &push, 1, groups));
+        OK(vk_end(commands));
+        run(device, commands);
+        assert_true((vk_counters(device).validation_messages == 0) == barrier);
+        assert_true((strstr(logged, "READ_AFTER_WRITE") == NULL) == barrier);
+        vk_commands_destroy(commands);
+        vk_buffer_destroy(buffer);
+        vk_close(device);
+    }
+}
+
+/* ---- the pipeline cache ---- */
+
+static void save_cache_at(const char *path) {
+    struct vk_device *device = open_with((struct vk_options){.cache_path = path});
+    get(device, "copy", NULL, 0);
+    vk_save_cache(device);
+    close_device(device);
+}
+
+/* The file at `path`, with byte `at` changed unless it is past the end, is accepted or ignored as expected. */
+static void assert_cache(const char *path, size_t at, size_t drop, const char *said) {
+    uint8_t *bytes;
+    size_t size;
+    OK(file_read(path, 1 << 28, &bytes, &size));
+    if (at < size)
+        bytes[at] ^= 0x10;
+    const struct file_piece piece = {bytes, size - drop};
+    OK(file_write_atomic(path, &piece, 1));
+    struct vk_device *device = open_with((struct vk_options){.cache_path = path});
+    if (!strstr(logged, said))
+        fail_msg("byte %zu changed, %zu dropped: \"%s\" does not say \"%s\"", at, drop, logged, said);
+    get(device, "copy", NULL, 0);
+    close_device(device);
+    /* What was ignored was replaced. */
+    device = open_with((struct vk_options){.cache_path = path});
+    assert_non_null(strstr(logged, "is used"));
+    close_device(device);
+    free(bytes);
+}
+
+static void pipeline_cache(void **state) {
+    (void)state;
+    char folder[] = "/tmp/rvk-test-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/pipelines", folder);
+    save_cache_at(path);
+    assert_true(file_exists(path));
+    enum { HEADER = 56 };
+    assert_cache(path, SIZE_MAX, 0, "is used");
+    assert_cache(path, 0, 0, "another device or driver");  /* magic */
+    assert_cache(path, 8, 0, "another device or driver");  /* version of the format */
+    assert_cache(path, 12, 0, "another device or driver"); /* vendor */
+    assert_cache(path, 20, 0, "another device or driver"); /* driver's version */
+    assert_cache(path, 39, 0, "another device or driver"); /* UUID */
+    assert_cache(path, 40, 0, "damaged");                  /* size */
+    assert_cache(path, 48, 0, "damaged");                  /* checksum */
+    assert_cache(path, HEADER, 0, "damaged");
+    assert_cache(path, HEADER + 17, 0, "damaged");
+    assert_cache(path, SIZE_MAX, 1, "damaged");
+    uint8_t *bytes;
+    size_t size;
+    OK(file_read(path, 1 << 28, &bytes, &size));
+    free(bytes);
+    assert_cache(path, SIZE_MAX, size - HEADER + 1, "cut off");
+    assert_cache(path, SIZE_MAX, size, "cut off");
+    remove(path);
+    rmdir(folder);
+}
+
+static void cache_not_writable(void **state) {
+    (void)state;
+    struct vk_device *device = open_with((struct vk_options){.cache_path = "/nonexistent/pipelines"});
+    get(device, "copy", NULL, 0);
+    vk_save_cache(device);
+    assert_non_null(strstr(logged, "was not written"));
+    close_device(device);
+}
+
 int main(void) {
-    log_set(print, NULL);
+    log_set(record_log, NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(copies),
+        cmocka_unit_test(listed),
+        cmocka_unit_test(chosen),
+        cmocka_unit_test(opened_many_times),
+        cmocka_unit_test(without_driver),
+        cmocka_unit_test(without_layer),
+        cmocka_unit_test(write_read_fill),
+        cmocka_unit_test(too_large),
+        cmocka_unit_test(copy_kernels),
+        cmocka_unit_test(specialized_kernel),
+        cmocka_unit_test(uniform_texels),
+        cmocka_unit_test(subgroups),
+        cmocka_unit_test(kernels_kept),
+        cmocka_unit_test(kernels_refused),
+        cmocka_unit_test(kernels_replaced),
+        cmocka_unit_test(dispatches_refused),
+        cmocka_unit_test(ranges_too_large),
+        cmocka_unit_test(long_recording),
+        cmocka_unit_test(many_submissions),
+        cmocka_unit_test(recordings_refused),
+        cmocka_unit_test(loops),
+        cmocka_unit_test(timestamps),
+        cmocka_unit_test(wait_ends),
+        cmocka_unit_test(hazard_is_seen),
+        cmocka_unit_test(pipeline_cache),
+        cmocka_unit_test(cache_not_writable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@ void facts_minimum(struct device_facts *facts) {
         .max_storage_buffers = 4,
         .max_texel_elements = 65536,
         .max_storage_texels = 4,
+        .max_loop_steps = 65535, /* lavapipe's: the specification knows no such limit */
         .subgroup_size = 1,
     };
     snprintf(facts->name, sizeof facts->name, "specification minimum");

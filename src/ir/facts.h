@@ -24,6 +24,8 @@ struct device_facts {
     uint32_t max_storage_buffers; /* storage buffers one kernel may bind */
     uint32_t max_texel_elements;  /* texels of one buffer view */
     uint32_t max_storage_texels;  /* storage texel buffers one kernel may bind */
+    uint32_t max_loop_steps;      /* iterations of all loops of one invocation together: lavapipe leaves its loops
+                                     after 65,535 without a word, and the results are wrong */
     uint32_t subgroup_size;
     bool subgroup_shuffle; /* shuffle, and full subgroups of known order, in compute */
     bool prefers_texels;   /* reads through RGBA32F texel buffers are faster than storage buffers (lavapipe) */

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* LP_MAX_TGSI_LOOP_ITERATIONS of Mesa's gallivm: a guard against endless loops, counted over all loops of a shader. */
+enum { LAVAPIPE_LOOP_STEPS = 65535 };
+
 struct extensions {
     VkExtensionProperties *list;
     uint32_t count;
@@ -139,8 +142,9 @@ static void describe_more(const struct extensions *extensions, struct physical *
     describe_driver(&driver, physical);
     describe_subgroups(&subgroup, &sizes, physical);
     struct device_facts *facts = &physical->description.facts;
-    facts->prefers_texels = facts->kind == DEVICE_CPU && driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE &&
-                            facts->max_texel_elements >= 1U << 26;
+    bool lavapipe = driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE;
+    facts->prefers_texels = lavapipe && facts->max_texel_elements >= 1U << 26;
+    facts->max_loop_steps = lavapipe ? LAVAPIPE_LOOP_STEPS : UINT32_MAX;
 }
 
 void physical_describe(VkPhysicalDevice handle, struct physical *physical) {

@@ -34,6 +34,7 @@ enum opcode {
     OP_VARIABLE = 59,
     OP_DECORATE = 71,
     OP_MEMBER_DECORATE = 72,
+    OP_COMPOSITE_EXTRACT = 81,
     OP_I_ADD = 128,
     OP_I_SUB = 130,
     OP_I_MUL = 132,
@@ -73,7 +74,8 @@ enum flag {
     HAS_SPEC_ID = 8,
     HAS_BINDING = 16,
     HAS_VALUE = 32,
-    HAS_WORKGROUP_SIZE = 64
+    HAS_WORKGROUP_SIZE = 64,
+    NO_SIZE = 128,
 };
 
 /* What was learned about one result id. */
@@ -84,7 +86,8 @@ struct id {
     uint32_t stride;                     /* of array elements, 0 when not given */
     uint32_t type;                       /* pointee, element, or image type */
     uint32_t value;                      /* of a constant with HAS_VALUE */
-    uint32_t bytes;                      /* size of a type, clamped */
+    uint32_t parts[3];                   /* ids of a composite constant's first parts */
+    uint32_t bytes;                      /* size of a type, clamped; not known with NO_SIZE */
     uint32_t sampled, format, dimension; /* of an image type */
 };
 
@@ -103,6 +106,7 @@ struct parser {
     bool has_entry;
     uint32_t size[3], size_ids[3]; /* the workgroup's size, or ids of constants that hold it */
     uint64_t shared_bytes;
+    bool no_shared_size;
     struct reflection *out;
 };
 
@@ -245,6 +249,8 @@ static void type(struct parser *parser, struct instruction at, enum opcode op) {
         break;
     case OP_TYPE_ARRAY:
         id->bytes = clamp(step * slot(parser, word(at, 3))->value);
+        if (!(slot(parser, word(at, 3))->flags & HAS_VALUE) || inner->flags & NO_SIZE)
+            id->flags |= NO_SIZE;
         break;
     case OP_TYPE_IMAGE:
         id->dimension = word(at, 3);
@@ -293,28 +299,41 @@ static bool evaluate(uint32_t op, uint32_t a, uint32_t b, uint32_t *value) {
     }
 }
 
+static void constant_operation(struct parser *parser, struct instruction at, struct id *id) {
+    const struct id *a = slot(parser, word(at, 4)), *b = slot(parser, word(at, 5));
+    bool known;
+    if (word(at, 3) == OP_COMPOSITE_EXTRACT) {
+        const struct id *part = slot(parser, word(at, 5) < COUNT(a->parts) ? a->parts[word(at, 5)] : 0);
+        known = part->flags & HAS_VALUE;
+        id->value = part->value;
+    } else {
+        known = a->flags & b->flags & HAS_VALUE && evaluate(word(at, 3), a->value, b->value, &id->value);
+    }
+    id->flags |= known ? HAS_VALUE : 0;
+}
+
 static void constant(struct parser *parser, struct instruction at, enum opcode op) {
     struct id *id = slot(parser, word(at, 2));
     id->op = op;
+    if (op == OP_SPEC_CONSTANT_OP) {
+        constant_operation(parser, at, id);
+        return;
+    }
     id->flags |= HAS_VALUE;
-    id->value = op == OP_CONSTANT || op == OP_SPEC_CONSTANT ? word(at, 3) : 0;
-    if (op == OP_CONSTANT_TRUE || op == OP_SPEC_CONSTANT_TRUE)
-        id->value = 1;
+    id->value = op == OP_CONSTANT_TRUE || op == OP_SPEC_CONSTANT_TRUE;
+    if (op == OP_CONSTANT || op == OP_SPEC_CONSTANT)
+        id->value = word(at, 3);
     if (id->flags & HAS_SPEC_ID && id->spec_id < parser->constant_count)
         id->value = parser->constants[id->spec_id];
-    if (op != OP_SPEC_CONSTANT_OP)
-        return;
-    const struct id *a = slot(parser, word(at, 4)), *b = slot(parser, word(at, 5));
-    if (!(a->flags & b->flags & HAS_VALUE) || !evaluate(word(at, 3), a->value, b->value, &id->value))
-        id->flags &= ~(uint32_t)HAS_VALUE;
 }
 
-/* Workgroup size as a constant: it goes before the execution mode. Its decoration was seen before it. */
+/* A constant decorated as the workgroup's size goes before the execution mode. Its decoration was seen before it. */
 static void composite(struct parser *parser, struct instruction at) {
-    if (!(slot(parser, word(at, 2))->flags & HAS_WORKGROUP_SIZE) || at.count != 6)
-        return;
-    for (uint32_t i = 0; i < 3; i++)
-        parser->size_ids[i] = word(at, 3 + i);
+    struct id *id = slot(parser, word(at, 2));
+    for (uint32_t i = 0; i < COUNT(id->parts); i++)
+        id->parts[i] = word(at, 3 + i);
+    if (id->flags & HAS_WORKGROUP_SIZE)
+        memcpy(parser->size_ids, id->parts, sizeof parser->size_ids);
 }
 
 /* ---- variables ---- */
@@ -372,6 +391,7 @@ static enum status variable(struct parser *parser, struct instruction at) {
         return STATUS_OK;
     case STORAGE_WORKGROUP:
         parser->shared_bytes += pointee->bytes;
+        parser->no_shared_size |= (pointee->flags & NO_SIZE) != 0;
         return STATUS_OK;
     default:
         return STATUS_OK;
@@ -455,7 +475,7 @@ static enum status finish(struct parser *parser) {
         if (interface->group_size[i] == 0)
             return fail(STATUS_DATA, "the workgroup's size along axis %u is missing or 0", i);
     }
-    interface->shared_bytes = clamp(parser->shared_bytes);
+    interface->shared_bytes = parser->no_shared_size ? 0 : clamp(parser->shared_bytes);
     return STATUS_OK;
 }
 

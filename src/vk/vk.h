@@ -91,7 +91,7 @@ struct vk_interface {
     } bindings[VK_BINDINGS];
     uint32_t push_bytes;
     uint32_t group_size[3]; /* after specialization */
-    uint32_t shared_bytes;  /* 0 when its size depends on specialization */
+    uint32_t shared_bytes;  /* after specialization; 0 when a size is computed in a way that is not followed */
 };
 
 /* True when a kernel of this name is embedded or in kernel_path. */
