@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "exec/verify_internal.h"
 #include "ir/graph.h"
 #include "vk/kernel_table.h"
 
@@ -215,39 +216,22 @@ static inline void assert_gradient(struct graph *graph, tensor_id value, const t
 
 /* ---- one op, from a line of its cases ---- */
 
-static inline struct shape parse_shape(const char *text) {
-    struct shape shape = {{0}};
-    assert_int_equal(sscanf(text, "%ux%ux%ux%u", &shape.d[0], &shape.d[1], &shape.d[2], &shape.d[3]), 4);
-    return shape;
-}
-
-/* Applies `op` to new inputs as a line like "x=2x9x9x5 stride_h=2" says; in[j] receives them. Returns output 0. */
+/*
+ * Applies `op` to new inputs as a line of its cases says; in[j] receives them. Returns output 0, TENSOR_NONE when the
+ * op refuses (graph_status tells why).
+ */
 static inline tensor_id apply_case(struct graph *graph, const char *op, const char *line, tensor_id in[OP_INPUTS]) {
-    const struct op *record = op_find(op);
-    assert_non_null(record);
-    struct attribute attributes[OP_ATTRIBUTES + 1] = {{NULL, 0}};
-    tensor_id operands[OP_INPUTS + 1];
-    char text[512], *rest = text, *word;
-    int attribute_count = 0, count = op_input_count(record);
+    struct verify_case parsed;
+    size_t node;
+    assert_non_null(op_find(op));
+    if (verify_case_parse(op_find(op), line, &parsed) != STATUS_OK)
+        fail_msg("%s", status_message());
     for (int j = 0; j < OP_INPUTS; j++)
         in[j] = TENSOR_NONE;
-    snprintf(text, sizeof text, "%s", line + (*line == '+'));
-    while ((word = strtok_r(rest, " ", &rest)) != NULL) {
-        char *value = strchr(word, '=');
-        assert_non_null(value);
-        *value++ = '\0';
-        int input = op_input_index(record, word), attribute = op_attribute_index(record, word);
-        if (input < 0 && attribute < 0)
-            fail_msg("%s: the case \"%s\" names %s, which is neither an operand nor an attribute", op, line, word);
-        if (input >= 0)
-            in[input] = graph_tensor(graph, word, DTYPE_F32, parse_shape(value), TENSOR_INPUT);
-        else
-            attributes[attribute_count++] = (struct attribute){record->attributes[attribute].name, strtod(value, NULL)};
-    }
-    for (int j = 0; j < count; j++)
-        operands[j] = in[j] == TENSOR_NONE ? TENSOR_ABSENT : in[j];
-    operands[count] = TENSOR_NONE;
-    return graph_apply(graph, op, operands, attributes);
+    if (verify_case_build(&parsed, graph, &node) != STATUS_OK)
+        return TENSOR_NONE;
+    memcpy(in, graph->nodes[node].in, sizeof graph->nodes[node].in);
+    return graph->nodes[node].out[0];
 }
 
 /*

@@ -39,6 +39,19 @@ void dispatch_push_float(struct dispatch *dispatch, double value) {
     dispatch_push(dispatch, word);
 }
 
+/*
+ * i / d == (i * m) >> (31 + s) for i < 2^31, with s = ceil(log2 d) and m = floor(2^(31 + s) / d) + 1 < 2^32
+ * (Granlund and Montgomery, "Division by Invariant Integers using Multiplication", PLDI 1994).
+ */
+void dispatch_push_divisor(struct dispatch *dispatch, uint32_t divisor) {
+    uint32_t shift = 0;
+    while ((UINT64_C(1) << shift) < divisor)
+        shift++;
+    dispatch_push(dispatch, divisor);
+    dispatch_push(dispatch, (uint32_t)((UINT64_C(1) << (31 + shift)) / divisor + 1));
+    dispatch_push(dispatch, shift);
+}
+
 void dispatch_constant(struct dispatch *dispatch, uint32_t word) {
     assert(dispatch->constant_count < DISPATCH_CONSTANTS);
     dispatch->constants[dispatch->constant_count++] = word;

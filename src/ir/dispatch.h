@@ -55,6 +55,9 @@ void dispatch_output(struct dispatch *dispatch, uint32_t index);
 void dispatch_scratch(struct dispatch *dispatch, uint32_t index);
 void dispatch_push(struct dispatch *dispatch, uint32_t word);
 void dispatch_push_float(struct dispatch *dispatch, double value);
+/* Three words for a Divisor in a kernel (shaders/divide.glsl): quotients by `divisor` (1 .. 2^31) without a division.
+ */
+void dispatch_push_divisor(struct dispatch *dispatch, uint32_t divisor);
 void dispatch_constant(struct dispatch *dispatch, uint32_t word);
 
 /*

@@ -1,0 +1,25 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// dx = dy * row 0 + x * row 1 + row 2 of the coefficients, one vec4 an invocation.
+#include "tensor.glsl"
+#include "divide.glsl"
+
+layout(local_size_x = 64) in;
+INPUT(0, x);
+INPUT(1, dy);
+INPUT(2, coefficients);
+OUTPUT(3, dx);
+layout(push_constant) uniform Push {
+    uint count;    // vec4 of x
+    Divisor quads; // vec4 of a row of x
+    uint row;      // vec4 of a row of coefficients
+};
+
+void main() {
+    uint i = linear_index();
+    if (i >= count)
+        return;
+    uint quad = remainder(i, quads);
+    dx[i] = LOAD(dy, i) * LOAD(coefficients, quad) + LOAD(x, i) * LOAD(coefficients, row + quad) +
+            LOAD(coefficients, 2 * row + quad);
+}

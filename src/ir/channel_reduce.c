@@ -1,0 +1,45 @@
+#include "ir/channel_reduce.h"
+
+#include "base/memory.h"
+
+/* A CPU wants few, long chunks: eight workgroups a core do; a GPU wants all of its processors busy. */
+struct channel_reduce channel_reduce_cut(const struct tensor *x, const struct device_facts *facts) {
+    enum { INVOCATIONS = 128, UNROLL = 8, LANES = 16, BATCHES = 32 };
+    struct channel_reduce cut = {.quads = tensor_row(x) / 4, .lanes = 1};
+    cut.pixels = (uint32_t)(tensor_elements(x) / tensor_row(x));
+    while (cut.lanes < cut.quads && cut.lanes < LANES)
+        cut.lanes *= 2;
+    uint64_t batch = UNROLL * INVOCATIONS / cut.lanes, blocks = ceil_div(cut.quads, cut.lanes);
+    uint64_t wanted = MAX((facts->kind == DEVICE_CPU ? 32 : 512) / blocks, 1);
+    /* No invocation adds more than 256 pixels: longer chains would lose digits. */
+    cut.chunk = (uint32_t)MIN(round_up(ceil_div(cut.pixels, wanted), batch), BATCHES * batch);
+    cut.chunks = (uint32_t)ceil_div(cut.pixels, cut.chunk);
+    return cut;
+}
+
+struct dispatch *channel_reduce_first(struct lowering *lowering, const struct channel_reduce *cut, const char *kernel,
+                                      uint32_t numbers) {
+    struct dispatch *dispatch = lowering_add(lowering, kernel);
+    lowering->scratch_bytes[0] = UINT64_C(16) * cut->chunks * numbers * cut->quads;
+    dispatch_push(dispatch, cut->quads);
+    dispatch_push(dispatch, cut->pixels);
+    dispatch_push(dispatch, cut->chunk);
+    dispatch_push(dispatch, cut->lanes);
+    dispatch->groups[0] = cut->chunks;
+    dispatch->groups[1] = (uint32_t)ceil_div(cut->quads, cut->lanes);
+    return dispatch;
+}
+
+struct dispatch *channel_reduce_second(struct lowering *lowering, const struct channel_reduce *cut, const char *kernel,
+                                       double epsilon) {
+    struct dispatch *dispatch = lowering_add(lowering, kernel);
+    dispatch_scratch(dispatch, 0);
+    dispatch_push(dispatch, cut->quads);
+    dispatch_push(dispatch, cut->pixels);
+    dispatch_push(dispatch, cut->chunk);
+    dispatch_push(dispatch, cut->chunks);
+    dispatch_push_float(dispatch, epsilon);
+    dispatch_linear(dispatch, cut->quads, 1);
+    dispatch->bytes = (double)lowering->scratch_bytes[0];
+    return dispatch;
+}

@@ -1,0 +1,28 @@
+/*
+ * channel_reduce: how a sum over the pixels of [n, h, w, c] is cut into chunks, for each channel; several ops share it.
+ * Kernels of stage one include shaders/channel_reduce.glsl and leave `numbers` partial results a chunk and channel in
+ * scratch block 0 as [chunk][number][channel]; kernels of stage two include shaders/channel_merge.glsl and merge them.
+ */
+#ifndef RVK_IR_CHANNEL_REDUCE_H
+#define RVK_IR_CHANNEL_REDUCE_H
+
+#include "ir/dispatch.h"
+#include "ir/tensor.h"
+
+struct channel_reduce {
+    uint32_t quads, pixels; /* of the tensor: four channels are a quad */
+    uint32_t lanes;         /* quads of one workgroup, a power of two */
+    uint32_t chunk, chunks; /* pixels of one chunk, number of chunks */
+};
+
+struct channel_reduce channel_reduce_cut(const struct tensor *x, const struct device_facts *facts);
+
+/* Adds stage one; the caller adds its inputs, then the operand scratch 0. */
+struct dispatch *channel_reduce_first(struct lowering *lowering, const struct channel_reduce *cut, const char *kernel,
+                                      uint32_t numbers);
+
+/* Adds stage two with the operand scratch 0; the caller adds the others. `epsilon`: of a batch normalization, or 0. */
+struct dispatch *channel_reduce_second(struct lowering *lowering, const struct channel_reduce *cut, const char *kernel,
+                                       double epsilon);
+
+#endif
