@@ -670,7 +670,8 @@ static void wait_ends(void **state) {
     struct vk_buffer *buffer = make(device, VK_MEMORY_DEVICE, 256);
     struct vk_commands *commands = begin(device);
     const struct vk_range range = {buffer, 0, 256};
-    const uint32_t rounds = 60000, groups[3] = {8192, 1, 1};
+    /* About 0.1 s of work, by a long loop or by many short ones. */
+    const uint32_t rounds = MIN(vk_facts(device)->max_loop_steps, 30000000U), groups[3] = {60000000 / rounds, 1, 1};
     uint64_t ticket, other;
     OK(vk_record_dispatch(commands, get(device, "slow", NULL, 0), &range, 1, &rounds, 1, groups));
     OK(vk_end(commands));
