@@ -1,6 +1,6 @@
 /*
  * vk: devices, buffers, kernels, recorded commands, the pipeline cache, on the device that vk_open prefers.
- * With RVK_TEST_VALIDATION in the environment every device is opened under the validation layer, which must be silent.
+ * With TEST_VALIDATION in the environment every device is opened under the validation layer, which must be silent.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -44,7 +44,7 @@ static void record_log(void *context, enum log_level level, const char *message)
 
 static struct vk_device *open_with(struct vk_options options) {
     struct vk_device *device;
-    options.validation |= getenv("RVK_TEST_VALIDATION") != NULL;
+    options.validation |= getenv("TEST_VALIDATION") != NULL;
     logged[0] = 0;
     OK(vk_open(&options, &device));
     return device;
