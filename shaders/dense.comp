@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 // y[n,o] = sum over f of x[n,f] weight[f,o], + bias[o]: four outputs of ROWS images an invocation.
 #include "tensor.glsl"
 
@@ -19,24 +20,24 @@ void main() {
         return;
     uint row[ROWS];
     vec4 sum[ROWS];
-    for (uint r = 0u; r < ROWS; r++) {
+    [[unroll]] for (uint r = 0u; r < ROWS; r++) {
         row[r] = min(first + r, images - 1u) * feature_quads;
         sum[r] = vec4(0.0);
     }
     for (uint q = 0u; q < feature_quads; q++) {
         vec4 w[4];
-        for (uint j = 0u; j < 4u; j++) {
+        [[unroll]] for (uint j = 0u; j < 4u; j++) {
             uint feature = 4u * q + j;
             vec4 value = LOAD(weight, min(feature, features - 1u) * output_quads + quad);
             w[j] = feature < features ? value : vec4(0.0);
         }
-        for (uint r = 0u; r < ROWS; r++) {
+        [[unroll]] for (uint r = 0u; r < ROWS; r++) {
             vec4 value = LOAD(x, row[r] + q);
             sum[r] += value.x * w[0] + value.y * w[1] + value.z * w[2] + value.w * w[3];
         }
     }
     vec4 shift = has_bias != 0u ? LOAD(bias, quad) : vec4(0.0);
-    for (uint r = 0u; r < ROWS; r++)
+    [[unroll]] for (uint r = 0u; r < ROWS; r++)
         if (first + r < images)
             y[(first + r) * output_quads + quad] = sum[r] + shift;
 }

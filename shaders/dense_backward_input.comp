@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 // dx[n,f] = sum over o of dy[n,o] weight[f,o]: four features of ROWS images an invocation.
 #include "tensor.glsl"
 
@@ -18,7 +19,7 @@ void main() {
         return;
     uint row[ROWS];
     vec4 sum[ROWS];
-    for (uint r = 0u; r < ROWS; r++) {
+    [[unroll]] for (uint r = 0u; r < ROWS; r++) {
         row[r] = min(first + r, images - 1u) * output_quads;
         sum[r] = vec4(0.0);
     }
@@ -27,13 +28,13 @@ void main() {
     for (uint q = 0u; q < output_quads; q++) {
         vec4 w0 = LOAD(weight, weight_row.x + q), w1 = LOAD(weight, weight_row.y + q);
         vec4 w2 = LOAD(weight, weight_row.z + q), w3 = LOAD(weight, weight_row.w + q);
-        for (uint r = 0u; r < ROWS; r++) {
+        [[unroll]] for (uint r = 0u; r < ROWS; r++) {
             vec4 value = LOAD(dy, row[r] + q);
             sum[r] += vec4(dot(value, w0), dot(value, w1), dot(value, w2), dot(value, w3));
         }
     }
     bvec4 inside = lessThan(feature, uvec4(features));
-    for (uint r = 0u; r < ROWS; r++)
+    [[unroll]] for (uint r = 0u; r < ROWS; r++)
         if (first + r < images)
             dx[(first + r) * feature_quads + quad] = mix(vec4(0.0), sum[r], inside);
 }

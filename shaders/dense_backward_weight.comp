@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 // dweight[f,o] = sum over n of x[n,f] dy[n,o]: four features times four outputs an invocation.
 #include "tensor.glsl"
 
@@ -18,7 +19,7 @@ void main() {
     vec4 sum[4] = vec4[](vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
     for (uint n = 0u; n < images; n++) {
         vec4 a = LOAD(x, n * feature_quads + feature_quad), b = LOAD(dy, n * output_quads + output_quad);
-        for (uint j = 0u; j < 4u; j++)
+        [[unroll]] for (uint j = 0u; j < 4u; j++)
             sum[j] += a[j] * b;
     }
     for (uint j = 0u; j < 4u && 4u * feature_quad + j < features; j++)

@@ -17,14 +17,14 @@ float sum_of_logits(float largest) {
 
 // Number of logits that the target's logit, at `place`, does not beat: larger ones, and equal ones before it.
 float count_ahead(float value, uint place) {
-    uint count = 0u;
+    vec4 count = vec4(0.0);
     for (uint q = lane; q < row_quads; q += LANES) {
         vec4 x = LOAD(logits, row_start + q);
-        bvec4 inside = is_class(q);
-        for (uint j = 0u; j < 4u; j++)
-            count += inside[j] && (4u * q + j < place ? x[j] >= value : x[j] > value) ? 1u : 0u;
+        bvec4 before = lessThan(4u * q + uvec4(0u, 1u, 2u, 3u), uvec4(place));
+        bvec4 ahead = mix(greaterThan(x, vec4(value)), greaterThanEqual(x, vec4(value)), before);
+        count += mix(vec4(0.0), vec4(ahead), is_class(q));
     }
-    return reduce(float(count), false);
+    return reduce(count.x + count.y + (count.z + count.w), false);
 }
 
 void main() {

@@ -87,8 +87,9 @@ static void reference(const struct call *call, const double *const in[], double 
 }
 
 static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
     struct extents extents = forward_extents(call);
+    if (quads(extents.features) > facts->max_loop_steps)
+        return false;
     uint32_t rows = rows_per_invocation(extents.images, quads(extents.outputs));
     struct dispatch *dispatch = lowering_add(lowering, "dense");
     dispatch_input(dispatch, 0);
@@ -182,8 +183,9 @@ static void input_reference(const struct call *call, const double *const in[], d
 }
 
 static bool input_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
     struct extents extents = input_extents(call);
+    if (quads(extents.outputs) > facts->max_loop_steps)
+        return false;
     uint32_t rows = rows_per_invocation(extents.images, quads(extents.features));
     struct dispatch *dispatch = lowering_add(lowering, "dense_backward_input");
     dispatch_input(dispatch, 0);
@@ -258,8 +260,9 @@ static void weight_reference(const struct call *call, const double *const in[], 
 }
 
 static bool weight_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
     struct extents extents = weight_extents(call);
+    if (extents.images > facts->max_loop_steps)
+        return false;
     struct dispatch *dispatch = lowering_add(lowering, "dense_backward_weight");
     dispatch_input(dispatch, 0);
     dispatch_input(dispatch, 1);

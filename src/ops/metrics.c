@@ -44,8 +44,9 @@ static void reference(const struct call *call, const double *const in[], double 
 }
 
 static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
     uint64_t quads = tensor_elements(call->in[0]) / 4;
+    if (quads / GROUP_SIZE + 8 > facts->max_loop_steps)
+        return false;
     struct dispatch *dispatch = lowering_add(lowering, "batch_metrics");
     dispatch_input(dispatch, 0);
     dispatch_input(dispatch, 1);

@@ -88,8 +88,14 @@ static void set_rows(struct dispatch *dispatch, const struct call *call, uint32_
     dispatch->bytes = 12.0 * images * classes;
 }
 
+/* The kernels pass over a row at most four times. */
+static bool loops_fit(const struct call *call, const struct device_facts *facts, uint32_t lanes) {
+    return 4 * (ceil_div(call->in[0]->shape.d[C], UINT64_C(4) * lanes) + 8) <= facts->max_loop_steps;
+}
+
 static bool suits_one_lane(const struct call *call, const struct device_facts *facts) {
-    return facts->kind == DEVICE_CPU || ceil_div(call->in[0]->shape.d[C], 4) <= SHORT_ROW;
+    bool is_short = facts->kind == DEVICE_CPU || ceil_div(call->in[0]->shape.d[C], 4) <= SHORT_ROW;
+    return is_short && loops_fit(call, facts, 1);
 }
 
 static bool add_softmax(const struct call *call, struct lowering *lowering, uint32_t lanes) {
@@ -105,8 +111,7 @@ static bool lower_lane(const struct call *call, const struct device_facts *facts
 }
 
 static bool lower_group(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
-    return add_softmax(call, lowering, GROUP_SIZE);
+    return loops_fit(call, facts, GROUP_SIZE) && add_softmax(call, lowering, GROUP_SIZE);
 }
 
 /* Rows with a common part of up to 1000, which must cancel, and differences of ordinary size. */
@@ -131,7 +136,7 @@ const struct op op_softmax = {
     .outputs = {"p"},
     .infer = infer,
     .reference = reference,
-    .forms = {{"lane", lower_lane}, {"group", lower_group}},
+    .forms = {{"lane", lower_lane}, {"plain", lower_group}},
     .sample = sample,
     .no_exact = true,
     .no_hostile = true,
@@ -210,8 +215,7 @@ static bool loss_lower_lane(const struct call *call, const struct device_facts *
 }
 
 static bool loss_lower_group(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
-    return add_loss(call, lowering, GROUP_SIZE);
+    return loops_fit(call, facts, GROUP_SIZE) && add_loss(call, lowering, GROUP_SIZE);
 }
 
 static void loss_gradient(struct graph *graph, const struct node *node, const tensor_id dout[], const bool need[],
@@ -254,7 +258,7 @@ const struct op op_softmax_cross_entropy = {
     .attributes = {{"smoothing", 0}},
     .infer = loss_infer,
     .reference = loss_reference,
-    .forms = {{"lane", loss_lower_lane}, {"group", loss_lower_group}},
+    .forms = {{"lane", loss_lower_lane}, {"plain", loss_lower_group}},
     .gradient = loss_gradient,
     .sample = loss_sample,
     .no_exact = true,
@@ -306,8 +310,7 @@ static bool backward_lower_lane(const struct call *call, const struct device_fac
 }
 
 static bool backward_lower_group(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
-    return add_backward(call, lowering, GROUP_SIZE);
+    return loops_fit(call, facts, GROUP_SIZE) && add_backward(call, lowering, GROUP_SIZE);
 }
 
 static const char *const backward_cases[] = {
@@ -329,7 +332,7 @@ const struct op op_softmax_cross_entropy_backward = {
     .attributes = {{"smoothing", 0}},
     .infer = backward_infer,
     .reference = backward_reference,
-    .forms = {{"lane", backward_lower_lane}, {"group", backward_lower_group}},
+    .forms = {{"lane", backward_lower_lane}, {"plain", backward_lower_group}},
     .sample = loss_sample,
     .no_exact = true,
     .no_hostile = true,
