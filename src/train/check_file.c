@@ -1,0 +1,267 @@
+/* check: one training step against what another program wrote. */
+#include "train/check.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "data/safetensors.h"
+#include "exec/plan.h"
+#include "train/parameters.h"
+#include "train/step.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Gates on |ours - theirs| / |theirs| in the L2 norm. Rounding grows from layer to layer, about 1.2 times in each; in a
+ * gradient one ReLU whose input rounds to the other sign is already seen as 1e-2, so such states are no witness.
+ */
+static const double gate_forward = 1e-4, gate_gradient = 2e-3;
+
+struct witness {
+    struct safetensors file;
+    struct model model;
+    struct store *store;
+    double rate, momentum, weight_decay;
+    const struct verify_options *verify;
+    struct verify_summary *summary;
+};
+
+/* ---- the file ---- */
+
+/* The tensor PREFIX.NAME, which must hold `count` values, in a new array. */
+static enum status read_values(const struct witness *witness, const char *prefix, const char *name, uint64_t count,
+                               double **values) {
+    char full[160];
+    snprintf(full, sizeof full, "%s%s%s", prefix, *name ? "." : "", name);
+    const struct safetensors_tensor *tensor = safetensors_find(&witness->file, full);
+    if (!tensor)
+        return fail(STATUS_DATA, "%s has no tensor %s", witness->file.path, full);
+    if (safetensors_count(tensor) != count)
+        return fail(STATUS_DATA, "%s: %s holds %llu values, not %llu", witness->file.path, full,
+                    (unsigned long long)safetensors_count(tensor), (unsigned long long)count);
+    TRY(memory_zeroed(count, sizeof **values, values));
+    safetensors_values(tensor, *values);
+    return STATUS_OK;
+}
+
+static double number(const struct witness *witness, const char *key, double otherwise) {
+    const char *text = safetensors_metadata(&witness->file, key);
+    return text ? strtod(text, NULL) : otherwise;
+}
+
+static bool is_statistic(const struct parameter *parameter) {
+    return parameter->class == PARAMETER_STATISTIC;
+}
+
+static enum status load_state(struct witness *witness) {
+    const struct model *model = &witness->model;
+    TRY(parameters_initialize(model, 0, witness->store));
+    for (size_t p = 0; p < model->count; p++) {
+        const struct parameter *parameter = &model->parameters[p];
+        double *values;
+        TRY(read_values(witness, is_statistic(parameter) ? "buffer" : "param", parameter->name,
+                        shape_count(parameter->shape), &values));
+        enum status status = parameters_write(model, witness->store, "parameters", p, values);
+        free(values);
+        TRY(status);
+    }
+    return STATUS_OK;
+}
+
+/* ---- comparison ---- */
+
+/* [n,c,h,w] of the file <-> [n,h,w,c] of the device. */
+static void to_device_order(struct shape shape, const double *file, double *dense) {
+    for (uint32_t n = 0, i = 0; n < shape.d[N]; n++)
+        for (uint32_t h = 0; h < shape.d[H]; h++)
+            for (uint32_t w = 0; w < shape.d[W]; w++)
+                for (uint32_t c = 0; c < shape.d[C]; c++)
+                    dense[i++] = file[(((size_t)n * shape.d[C] + c) * shape.d[H] + h) * shape.d[W] + w];
+}
+
+static void compare(struct witness *witness, const char *what, const char *name, const double *ours,
+                    const double *theirs, uint64_t count, double gate) {
+    double difference = 0, norm = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        difference += (ours[i] - theirs[i]) * (ours[i] - theirs[i]);
+        norm += theirs[i] * theirs[i];
+    }
+    struct verify_result result = {.op = what, .form = "", .shape = name, .kind = DATA_RANDOM, .values = count};
+    double relative = norm > 0 ? sqrt(difference / norm) : difference > 0 ? INFINITY : 0;
+    result.worst = relative / gate;
+    result.outcome = relative <= gate ? VERIFY_PASSED : VERIFY_FAILED;
+    if (result.outcome == VERIFY_FAILED) {
+        snprintf(result.failure, sizeof result.failure, "%s %s: L2-relative difference %.3g, allowed %.3g", what, name,
+                 relative, gate);
+        witness->summary->failed++;
+    } else {
+        witness->summary->passed++;
+    }
+    witness->summary->values += count;
+    if (witness->verify->report)
+        witness->verify->report(witness->verify->user, &result);
+}
+
+/* A value of the step against the file's tensor `name`; images are turned into the device's order. */
+static enum status compare_output(struct witness *witness, struct plan *plan, const struct step *step, tensor_id id,
+                                  const char *name, double gate) {
+    const struct tensor *tensor = &step->graph.tensors[id];
+    uint64_t count = shape_count(tensor->shape);
+    double *theirs, *both;
+    TRY(read_values(witness, name, "", count, &theirs));
+    enum status status = memory_zeroed(2 * count, sizeof *both, &both);
+    if (status == STATUS_OK) {
+        tensor_load(tensor, plan_output(plan, id), both);
+        to_device_order(tensor->shape, theirs, both + count);
+        compare(witness, name, "", both, both + count, count, gate);
+    }
+    free(both);
+    free(theirs);
+    return status;
+}
+
+static enum status compare_loss(struct witness *witness, struct plan *plan, const struct step *step) {
+    double *theirs, ours = (double)*(const float *)plan_output(plan, step->metrics) / step->options.batch;
+    TRY(read_values(witness, "loss_train", "", 1, &theirs));
+    compare(witness, "loss_train", "", &ours, theirs, 1, gate_forward);
+    free(theirs);
+    return STATUS_OK;
+}
+
+/* Parameter `p` of `root` against PREFIX.NAME. With `base`, the changes since BASE.NAME are compared. */
+static enum status compare_parameter(struct witness *witness, const char *root, size_t p, const char *prefix,
+                                     const char *base, double gate) {
+    const struct parameter *parameter = &witness->model.parameters[p];
+    uint64_t count = shape_count(parameter->shape);
+    double *theirs = NULL, *before = NULL, *ours = NULL;
+    enum status status = read_values(witness, prefix, parameter->name, count, &theirs);
+    if (status == STATUS_OK && base)
+        status = read_values(witness, base, parameter->name, count, &before);
+    if (status == STATUS_OK)
+        status = memory_zeroed(count, sizeof *ours, &ours);
+    if (status == STATUS_OK)
+        status = parameters_read(&witness->model, witness->store, root, p, ours);
+    for (uint64_t i = 0; status == STATUS_OK && base && i < count; i++)
+        ours[i] -= before[i], theirs[i] -= before[i];
+    if (status == STATUS_OK)
+        compare(witness, prefix, parameter->name, ours, theirs, count, gate);
+    free(theirs);
+    free(before);
+    free(ours);
+    return status;
+}
+
+/* ---- the two steps ---- */
+
+static enum status write_batch(struct witness *witness, struct plan *plan, const struct step *step) {
+    const struct tensor *x = &step->graph.tensors[step->x];
+    uint64_t count = shape_count(x->shape);
+    double *file, *dense, *labels;
+    TRY(read_values(witness, "input", "", count, &file));
+    enum status status = memory_zeroed(count, sizeof *dense, &dense);
+    if (status == STATUS_OK) {
+        to_device_order(x->shape, file, dense);
+        tensor_store(x, dense, plan_input(plan, step->x));
+    }
+    free(dense);
+    free(file);
+    TRY(status);
+    TRY(read_values(witness, "target", "", step->options.batch, &labels));
+    tensor_store(&step->graph.tensors[step->target], labels, plan_input(plan, step->target));
+    free(labels);
+    return STATUS_OK;
+}
+
+static enum status run(struct witness *witness, struct plan *plan, const struct step *step) {
+    TRY(write_batch(witness, plan, step));
+    if (step->options.kind == STEP_TRAIN)
+        step_hyper(&step->options, witness->rate, 0, plan_input(plan, step->hyper));
+    TRY(plan_submit(plan));
+    return plan_collect(plan);
+}
+
+static enum status compare_evaluation(struct witness *witness, struct plan *plan, const struct step *step) {
+    return compare_output(witness, plan, step, step->logits, "logits_eval", gate_forward);
+}
+
+static enum status compare_training(struct witness *witness, struct plan *plan, const struct step *step) {
+    TRY(compare_output(witness, plan, step, step->logits, "logits_train", gate_forward));
+    TRY(compare_loss(witness, plan, step));
+    TRY(compare_output(witness, plan, step, step->dx, "grad_input", gate_gradient));
+    for (size_t p = 0; p < witness->model.count; p++)
+        if (is_statistic(&witness->model.parameters[p])) {
+            TRY(compare_parameter(witness, "statistics", p, "after_buffer", NULL, gate_forward));
+        } else {
+            TRY(compare_parameter(witness, "gradients", p, "grad", NULL, gate_gradient));
+            TRY(compare_parameter(witness, "parameters", p, "after", "param", gate_gradient));
+        }
+    return STATUS_OK;
+}
+
+static enum status run_step(struct witness *witness, enum step_kind kind, uint32_t batch,
+                            enum status (*compare_with)(struct witness *, struct plan *, const struct step *)) {
+    struct step_options options;
+    struct step step;
+    struct plan *plan = NULL;
+    step_options_default(&options);
+    options.kind = kind;
+    options.batch = batch;
+    options.momentum = witness->momentum;
+    options.weight_decay = witness->weight_decay;
+    options.decay = DECAY_ALL;
+    options.keep_logits = true;
+    options.keep_input_gradient = kind == STEP_TRAIN;
+    enum status status = step_create(&witness->model, &options, &step);
+    if (status == STATUS_OK)
+        status = plan_create(witness->store, &step.graph, NULL, &plan);
+    if (status == STATUS_OK)
+        status = load_state(witness);
+    if (status == STATUS_OK)
+        status = run(witness, plan, &step);
+    if (status == STATUS_OK)
+        status = compare_with(witness, plan, &step);
+    plan_destroy(plan);
+    step_destroy(&step);
+    return status;
+}
+
+static enum status open(struct witness *witness, const struct model_options *options, const char *path,
+                        uint32_t *batch) {
+    TRY(safetensors_read(path, &witness->file));
+    const struct safetensors_tensor *input = safetensors_find(&witness->file, "input");
+    const struct safetensors_tensor *logits = safetensors_find(&witness->file, "logits_train");
+    if (!input || input->rank != 4 || !logits || logits->rank != 2 || input->shape[0] > UINT32_MAX)
+        return fail(STATUS_DATA, "%s has no tensors input [n,c,h,w] and logits_train [n,classes]", path);
+    struct model_options sized = *options;
+    *batch = (uint32_t)input->shape[0];
+    sized.channels = (uint32_t)input->shape[1];
+    sized.height = (uint32_t)input->shape[2];
+    sized.width = (uint32_t)input->shape[3];
+    sized.classes = (uint32_t)logits->shape[1];
+    witness->rate = number(witness, "lr", 0.1);
+    witness->momentum = number(witness, "momentum", 0.9);
+    witness->weight_decay = number(witness, "weight_decay", 1e-4);
+    return model_create(&sized, &witness->model);
+}
+
+enum status check_against(struct store *store, const struct model_options *options, const char *path,
+                          const struct verify_options *verify, struct verify_summary *summary) {
+    uint64_t start = clock_ns();
+    struct witness witness = {.store = store, .verify = verify, .summary = summary};
+    uint32_t batch = 0;
+    *summary = (struct verify_summary){0};
+    enum status status = open(&witness, options, path, &batch);
+    if (status == STATUS_OK)
+        status = run_step(&witness, STEP_EVALUATE, batch, compare_evaluation);
+    if (status == STATUS_OK)
+        status = run_step(&witness, STEP_TRAIN, batch, compare_training);
+    model_destroy(&witness.model);
+    safetensors_destroy(&witness.file);
+    summary->seconds = 1e-9 * (double)(clock_ns() - start);
+    if (status == STATUS_OK && summary->failed)
+        return fail(STATUS_MISMATCH, "%u of %u tensors differ from %s", summary->failed,
+                    summary->failed + summary->passed, path);
+    return status;
+}

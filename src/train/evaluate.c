@@ -1,0 +1,80 @@
+#include "train/evaluate.h"
+
+#include "base/memory.h"
+#include "train/feed.h"
+
+#include <string.h>
+
+enum status evaluator_create(const struct model *model, struct store *store, enum step_kind kind, uint32_t batch,
+                             bool mean_per_pixel, struct evaluator *out) {
+    *out = (struct evaluator){.store = store};
+    struct step_options options;
+    step_options_default(&options);
+    options.kind = kind;
+    options.batch = options.image_count = batch;
+    options.set = "eval";
+    options.mean_per_pixel = mean_per_pixel;
+    options.keep_logits = kind == STEP_EVALUATE;
+    TRY(step_create(model, &options, &out->step));
+    return plan_create(store, &out->step.graph, &(struct plan_options){.slots = 1}, &out->plan);
+}
+
+void evaluator_destroy(struct evaluator *evaluator) {
+    plan_destroy(evaluator->plan);
+    step_destroy(&evaluator->step);
+    *evaluator = (struct evaluator){0};
+}
+
+/* One batch of `count` <= batch images; the places after them stay empty. */
+static enum status run_batch(struct evaluator *evaluator, const struct dataset *data, uint32_t first, uint32_t count) {
+    const struct step *step = &evaluator->step;
+    TRY(feed_images(evaluator->store, "eval", step->options.batch, data, first, count));
+    uint32_t *indices = plan_input(evaluator->plan, step->indices);
+    memset(indices, 0, tensor_bytes(&step->graph.tensors[step->indices]));
+    for (uint32_t i = 0; i < step->options.batch; i++)
+        indices[i] = i < count ? i : FEED_EMPTY;
+    memset(plan_input(evaluator->plan, step->clock), 0, tensor_bytes(&step->graph.tensors[step->clock]));
+    TRY(plan_submit(evaluator->plan));
+    return plan_collect(evaluator->plan);
+}
+
+static uint32_t largest(const float *values, uint32_t count) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < count; i++)
+        if (values[i] > values[best])
+            best = i;
+    return best;
+}
+
+enum status evaluator_run(struct evaluator *evaluator, const struct dataset *data, uint32_t first, uint32_t count,
+                          struct evaluation *evaluation, uint32_t *answers) {
+    const struct step *step = &evaluator->step;
+    const struct tensor *logits = &step->graph.tensors[step->logits];
+    double loss = 0, correct = 0, penalty = 0;
+    for (uint32_t done = 0, part; done < count; done += part) {
+        part = MIN(step->options.batch, count - done);
+        TRY(run_batch(evaluator, data, first + done, part));
+        const float *metrics = plan_output(evaluator->plan, step->metrics);
+        const float *row = plan_output(evaluator->plan, step->logits);
+        loss += metrics[0], correct += metrics[1], penalty = metrics[2];
+        for (uint32_t i = 0; answers && i < part; i++, row += tensor_row(logits))
+            answers[done + i] = largest(row, logits->shape.d[C]);
+    }
+    *evaluation = (struct evaluation){.loss = loss / count + penalty, .accuracy = correct / count};
+    return STATUS_OK;
+}
+
+enum status evaluator_predict(struct evaluator *evaluator, const struct dataset *data, uint32_t first, uint32_t count,
+                              float *probabilities) {
+    const struct step *step = &evaluator->step;
+    const struct tensor *output = &step->graph.tensors[step->probabilities];
+    uint32_t classes = output->shape.d[C];
+    for (uint32_t done = 0, part; done < count; done += part) {
+        part = MIN(step->options.batch, count - done);
+        TRY(run_batch(evaluator, data, first + done, part));
+        const float *row = plan_output(evaluator->plan, step->probabilities);
+        for (uint32_t i = 0; i < part; i++, row += tensor_row(output))
+            memcpy(probabilities + (size_t)(done + i) * classes, row, classes * sizeof *row);
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,40 @@
+/*
+ * evaluate: a model's answers for any images of its shape, a batch at a time.
+ *
+ * The images of each batch are copied to the device as bytes ("eval.images"), so that one plan serves every data set;
+ * they are normalized there exactly as in training.
+ */
+#ifndef RVK_TRAIN_EVALUATE_H
+#define RVK_TRAIN_EVALUATE_H
+
+#include "data/dataset.h"
+#include "exec/plan.h"
+#include "train/step.h"
+
+struct evaluator {
+    struct store *store;
+    struct step step;
+    struct plan *plan;
+};
+
+/* STEP_EVALUATE or STEP_PREDICT. The model's values and the normalization must be in the store before it runs. */
+CHECKED enum status evaluator_create(const struct model *model, struct store *store, enum step_kind kind,
+                                     uint32_t batch, bool mean_per_pixel, struct evaluator *out);
+void evaluator_destroy(struct evaluator *evaluator); /* accepts a zeroed one */
+
+struct evaluation {
+    double loss, accuracy; /* means; the loss includes the model's penalty */
+};
+
+/*
+ * Images [first, first + count), count >= 1, with an evaluator of STEP_EVALUATE. `answers`: the most probable class of
+ * each, the first of equals; may be NULL.
+ */
+CHECKED enum status evaluator_run(struct evaluator *evaluator, const struct dataset *data, uint32_t first,
+                                  uint32_t count, struct evaluation *evaluation, uint32_t *answers);
+
+/* With an evaluator of STEP_PREDICT: count x classes probabilities. */
+CHECKED enum status evaluator_predict(struct evaluator *evaluator, const struct dataset *data, uint32_t first,
+                                      uint32_t count, float *probabilities);
+
+#endif

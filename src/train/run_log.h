@@ -1,0 +1,27 @@
+/*
+ * run_log: what happened, as JSON Lines (log.jsonl) and as a table of epochs (log.csv) in the folder of a run.
+ */
+#ifndef RVK_TRAIN_RUN_LOG_H
+#define RVK_TRAIN_RUN_LOG_H
+
+#include "train/trainer.h"
+
+struct run_log {
+    FILE *lines, *table; /* NULL: nothing is written */
+    char folder[512];
+};
+
+/*
+ * Makes the folder and opens the files; `fresh` empties them. A NULL folder gives a log that writes nothing.
+ * STATUS_IO with the path.
+ */
+CHECKED enum status run_log_open(struct run_log *log, const char *folder, bool fresh);
+void run_log_close(struct run_log *log); /* accepts a zeroed one */
+
+/* Where the run comes from: version, time, device, options. `record` is a JSON object. */
+CHECKED enum status run_log_start(struct run_log *log, const struct vk_device *device, const struct trainer_run *run,
+                                  const char *record);
+CHECKED enum status run_log_epoch(struct run_log *log, const struct trainer_epoch *epoch);
+CHECKED enum status run_log_test(struct run_log *log, double loss, double accuracy);
+
+#endif

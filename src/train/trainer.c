@@ -1,0 +1,274 @@
+/* trainer: the loop. Step k + 1 is submitted before the numbers of step k are read. */
+#include "train/trainer.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "train/diagnose.h"
+#include "train/trainer_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+static double seconds_since(uint64_t ns) {
+    return 1e-9 * (double)(clock_ns() - ns);
+}
+
+/* ---- one step ---- */
+
+static uint64_t update_number(const struct trainer *trainer, uint32_t step) {
+    return (uint64_t)trainer->at.epoch * trainer->steps + step;
+}
+
+double trainer_rate(const struct trainer *trainer, uint32_t step) {
+    return schedule_rate(&trainer->schedule, &trainer->at.plateau, update_number(trainer, step));
+}
+
+/* Everything that step `step` of this epoch takes from the host: a few hundred bytes. */
+static void write_inputs(struct trainer *trainer, uint32_t step) {
+    const struct graph *graph = &trainer->step.graph;
+    uint32_t batch = trainer->step.options.batch;
+    uint32_t *indices = plan_input(trainer->plan, trainer->step.indices);
+    memset(indices, 0, tensor_bytes(&graph->tensors[trainer->step.indices]));
+    memcpy(indices, trainer->order + (size_t)step * batch, batch * sizeof *indices);
+    const uint32_t clock[4] = {trainer->options->seed, trainer->at.epoch, step, 0};
+    memcpy(plan_input(trainer->plan, trainer->step.clock), clock, sizeof clock);
+    step_hyper(&trainer->step.options, trainer_rate(trainer, step), update_number(trainer, step),
+               plan_input(trainer->plan, trainer->step.hyper));
+}
+
+static enum status submit_step(struct trainer *trainer) {
+    write_inputs(trainer, trainer->submitted);
+    TRY(plan_submit(trainer->plan));
+    trainer->submitted++;
+    return STATUS_OK;
+}
+
+/* Repeats the step whose loss was not finite, node by node. The optimizer has left the parameters as they were. */
+static enum status name_culprit(struct trainer *trainer) {
+    char culprit[256];
+    while (plan_pending(trainer->plan))
+        TRY(plan_collect(trainer->plan));
+    write_inputs(trainer, trainer->at.step);
+    TRY(diagnose_step(&trainer->model, &trainer->step, trainer->store, trainer->plan, culprit, sizeof culprit));
+    return fail(STATUS_NONFINITE, "the loss became non-finite in epoch %u, step %u: %s", trainer->at.epoch + 1,
+                trainer->at.step + 1, *culprit ? culprit : "no op repeats it when the step is run alone");
+}
+
+static void report_step(struct trainer *trainer) {
+    const struct trainer_options *options = trainer->options;
+    const struct position *at = &trainer->at;
+    double seconds = seconds_since(trainer->steps_ns), images = (double)at->step * options->step.batch;
+    uint64_t left = trainer->schedule.steps - update_number(trainer, at->step);
+    uint32_t done = at->step - trainer->steps_first;
+    struct trainer_progress progress = {
+        .epoch = at->epoch + 1,
+        .epochs = options->epochs,
+        .step = at->step,
+        .steps = trainer->steps,
+        .loss = at->loss_sum / images,
+        .accuracy = at->right_sum / images,
+        .learning_rate = trainer_rate(trainer, at->step - 1),
+        .images_per_second = done * (double)options->step.batch / fmax(seconds, 1e-9),
+        .seconds_left = seconds / done * (double)left,
+    };
+    if (options->on_step)
+        options->on_step(options->user, &progress);
+}
+
+/* Counts what grows between the second step of the call and the end of that epoch's steps: nothing may. */
+static void watch_counters(struct trainer *trainer) {
+    if (trainer->call_steps == 2)
+        trainer->counters = vk_counters(trainer->device);
+    if (trainer->result->growth_known || trainer->call_steps <= 2 || trainer->at.step < trainer->steps)
+        return;
+    struct vk_counters now = vk_counters(trainer->device), *before = &trainer->counters;
+    trainer->result->growth_known = true;
+    trainer->result->growth = (struct vk_counters){
+        .allocations = now.allocations - before->allocations,
+        .pipelines = now.pipelines - before->pipelines,
+        .recordings = now.recordings - before->recordings,
+        .submissions = now.submissions - before->submissions,
+        .dispatches_recorded = now.dispatches_recorded - before->dispatches_recorded,
+        .validation_messages = now.validation_messages - before->validation_messages,
+        .device_bytes = now.device_bytes - before->device_bytes,
+    };
+}
+
+static enum status collect_step(struct trainer *trainer) {
+    TRY(plan_collect(trainer->plan));
+    const float *metrics = plan_output(trainer->plan, trainer->step.metrics);
+    if (!isfinite(metrics[0]) || !isfinite(metrics[2]))
+        return name_culprit(trainer);
+    trainer->at.loss_sum += (double)metrics[0] + (double)metrics[2] * trainer->step.options.batch;
+    trainer->at.right_sum += (double)metrics[1];
+    trainer->at.step++;
+    trainer->call_steps++;
+    if (trainer->options->profile)
+        TRY(profile_add(&trainer->profile, trainer->plan));
+    watch_counters(trainer);
+    report_step(trainer);
+    return STATUS_OK;
+}
+
+/* ---- one epoch ---- */
+
+/* Whether another step may be submitted. *reason and *halted say why not. */
+static bool may_submit(const struct trainer *trainer, enum status *reason, bool *halted) {
+    const struct trainer_options *options = trainer->options;
+    if (trainer->submitted == trainer->steps)
+        return false;
+    uint64_t begun = trainer->call_steps + plan_pending(trainer->plan);
+    *reason = options->should_stop ? options->should_stop(options->user) : STATUS_OK;
+    *halted = *reason != STATUS_OK || (options->stop_after && begun >= options->stop_after);
+    return !*halted;
+}
+
+/* Steps up to the end of the epoch, or until training shall stop; nothing is pending afterwards. */
+static enum status run_steps(struct trainer *trainer, enum status *reason, bool *halted) {
+    order_shuffle(trainer->order, trainer->train_count, trainer->options->seed, trainer->at.epoch);
+    trainer->submitted = trainer->steps_first = trainer->at.step;
+    trainer->steps_ns = clock_ns();
+    for (bool more = true; more || plan_pending(trainer->plan);) {
+        more = more && may_submit(trainer, reason, halted);
+        if (more)
+            TRY(submit_step(trainer));
+        if (plan_pending(trainer->plan) > (more ? plan_slots(trainer->plan) - 1 : 0))
+            TRY(collect_step(trainer));
+    }
+    return STATUS_OK;
+}
+
+static enum status validate(struct trainer *trainer, struct trainer_epoch *epoch) {
+    if (!trainer->validation_count)
+        return STATUS_OK;
+    struct evaluation evaluation;
+    TRY(evaluator_run(&trainer->evaluator, &trainer->training, trainer->train_count, trainer->validation_count,
+                      &evaluation, NULL));
+    epoch->validated = true;
+    epoch->validation_loss = evaluation.loss;
+    epoch->validation_accuracy = evaluation.accuracy;
+    return STATUS_OK;
+}
+
+/* By validation accuracy, then validation loss; without validation images by training loss. */
+static bool is_better(const struct trainer_epoch *epoch, const struct trainer_epoch *best) {
+    if (best->epoch == 0)
+        return true;
+    if (!epoch->validated)
+        return epoch->train_loss < best->train_loss;
+    if (epoch->validation_accuracy != best->validation_accuracy)
+        return epoch->validation_accuracy > best->validation_accuracy;
+    return epoch->validation_loss < best->validation_loss;
+}
+
+static struct trainer_epoch sum_up(const struct trainer *trainer) {
+    double images = (double)trainer->steps * trainer->step.options.batch;
+    double seconds = seconds_since(trainer->steps_ns);
+    double here = (double)(trainer->steps - trainer->steps_first) * trainer->step.options.batch;
+    return (struct trainer_epoch){
+        .epoch = trainer->at.epoch + 1,
+        .epochs = trainer->options->epochs,
+        .step = update_number(trainer, trainer->steps),
+        .learning_rate = trainer_rate(trainer, trainer->steps - 1),
+        .train_loss = trainer->at.loss_sum / images,
+        .train_accuracy = trainer->at.right_sum / images,
+        .seconds = seconds,
+        .images_per_second = here / fmax(seconds, 1e-9),
+    };
+}
+
+/* Moves the position to the beginning of the next epoch. */
+static void advance(struct trainer *trainer, struct trainer_epoch *epoch) {
+    struct position *at = &trainer->at;
+    epoch->best = is_better(epoch, &at->best);
+    at->stale = epoch->best ? 0 : at->stale + 1;
+    if (epoch->best)
+        at->best = *epoch;
+    plateau_epoch(&at->plateau, trainer->schedule.patience,
+                  epoch->validated ? epoch->validation_loss : epoch->train_loss);
+    at->epoch++;
+    at->step = 0;
+    at->loss_sum = at->right_sum = 0;
+    trainer->result->last = *epoch;
+    trainer->result->best = at->best;
+}
+
+static enum status save_epoch(struct trainer *trainer, bool best) {
+    const struct trainer_options *options = trainer->options;
+    TRY(trainer_save(trainer, "last"));
+    if (best)
+        TRY(trainer_save(trainer, "best"));
+    if (options->save_every == 0 || trainer->at.epoch % options->save_every != 0)
+        return STATUS_OK;
+    char name[32];
+    snprintf(name, sizeof name, "epoch-%04u", trainer->at.epoch);
+    return trainer_save(trainer, name);
+}
+
+static enum status finish_epoch(struct trainer *trainer) {
+    struct trainer_epoch epoch = sum_up(trainer);
+    TRY(validate(trainer, &epoch));
+    advance(trainer, &epoch);
+    TRY(run_log_epoch(&trainer->log, &epoch));
+    TRY(save_epoch(trainer, epoch.best));
+    if (trainer->options->on_epoch)
+        trainer->options->on_epoch(trainer->options->user, &epoch);
+    return STATUS_OK;
+}
+
+/* ---- the whole run ---- */
+
+static bool finished(const struct trainer *trainer) {
+    const struct trainer_options *options = trainer->options;
+    return trainer->at.epoch >= options->epochs || (options->early_stop && trainer->at.stale >= options->early_stop);
+}
+
+static enum status test(struct trainer *trainer) {
+    struct evaluation evaluation;
+    TRY(evaluator_run(&trainer->evaluator, &trainer->test, 0, trainer->test.count, &evaluation, NULL));
+    trainer->result->tested = true;
+    trainer->result->test_loss = evaluation.loss;
+    trainer->result->test_accuracy = evaluation.accuracy;
+    return run_log_test(&trainer->log, evaluation.loss, evaluation.accuracy);
+}
+
+static enum status report_profile(struct trainer *trainer) {
+    const struct trainer_options *options = trainer->options;
+    if (!options->profile || trainer->profile.steps == 0)
+        return STATUS_OK;
+    profile_finish(&trainer->profile);
+    if (options->on_profile)
+        options->on_profile(options->user, &trainer->profile);
+    return options->trace ? profile_write_trace(trainer->plan, options->trace) : STATUS_OK;
+}
+
+static enum status run(struct trainer *trainer) {
+    enum status reason = STATUS_OK;
+    bool halted = false;
+    TRY(trainer_open(trainer));
+    while (!finished(trainer) && !halted) {
+        TRY(run_steps(trainer, &reason, &halted));
+        if (trainer->at.step == trainer->steps)
+            TRY(finish_epoch(trainer));
+        else
+            TRY(trainer_save(trainer, "last"));
+    }
+    TRY(report_profile(trainer));
+    if (!halted)
+        return test(trainer);
+    return reason == STATUS_OK ? reason
+                               : fail(reason, "stopped in epoch %u after step %u of %u", trainer->at.epoch + 1,
+                                      trainer->at.step, trainer->steps);
+}
+
+enum status trainer_run(struct vk_device *device, const struct trainer_options *options,
+                        struct trainer_result *result) {
+    *result = (struct trainer_result){0};
+    struct trainer trainer = {.options = options, .result = result, .device = device, .call_ns = clock_ns()};
+    enum status status = run(&trainer);
+    result->best = trainer.at.best;
+    result->steps = update_number(&trainer, trainer.at.step);
+    result->seconds = seconds_since(trainer.call_ns);
+    trainer_close(&trainer);
+    return status;
+}

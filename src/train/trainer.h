@@ -1,0 +1,85 @@
+/*
+ * trainer: the training loop: epochs of recorded steps, validation, checkpoints, the log, and the final test.
+ *
+ * Everything random is a function of (seed, epoch, image), so the position in a checkpoint is an epoch and a step, and
+ * a run that was stopped and resumed gives the bits of one that was not.
+ */
+#ifndef RVK_TRAIN_TRAINER_H
+#define RVK_TRAIN_TRAINER_H
+
+#include "train/checkpoint.h"
+#include "train/profile.h"
+#include "train/schedule.h"
+#include "train/step.h"
+
+#include <stdio.h>
+
+struct trainer_progress {
+    uint32_t epoch, epochs; /* from 1 */
+    uint32_t step, steps;   /* done in this epoch */
+    double loss, accuracy;  /* means of the epoch so far */
+    double learning_rate, images_per_second, seconds_left;
+};
+
+struct trainer_epoch {
+    uint32_t epoch, epochs; /* from 1 */
+    uint64_t step;          /* done in all */
+    double learning_rate, train_loss, train_accuracy, validation_loss, validation_accuracy;
+    double seconds, images_per_second; /* of the training steps */
+    bool validated, best;
+};
+
+struct trainer_run {
+    const struct model *model;
+    uint32_t train_images, validation_images, test_images, steps;
+    uint64_t arena_bytes, device_bytes;
+    uint32_t resumed_epoch, resumed_step;
+};
+
+struct trainer_options {
+    struct model_options model; /* image size, channels and classes follow the data set */
+    struct step_options step;   /* kind, image_count and set are filled in */
+    struct schedule schedule;   /* steps and warmup are filled in */
+    double warmup_epochs;
+    const char *data;
+    uint32_t limit; /* 0: all training images */
+    double validation_split;
+    uint32_t epochs, eval_batch, seed;
+    uint32_t early_stop; /* epochs without a new best; 0: never */
+
+    const char *out; /* NULL: nothing is written */
+    bool overwrite;
+    const struct checkpoint *resume; /* NULL: a new run */
+    uint32_t save_every, stop_after; /* 0: never */
+    const char *record;              /* the caller's options as a JSON object, kept in log and checkpoints */
+    const char *trace;               /* with profile */
+    FILE *plan;
+    bool profile;
+
+    /* each may be NULL */
+    void (*on_start)(void *user, const struct trainer_run *run);
+    void (*on_step)(void *user, const struct trainer_progress *progress);
+    void (*on_epoch)(void *user, const struct trainer_epoch *epoch);
+    void (*on_profile)(void *user, const struct profile *profile);
+    enum status (*should_stop)(void *user);
+    void *user;
+};
+
+struct trainer_result {
+    struct trainer_epoch last, best; /* epoch 0: none */
+    bool tested;
+    double test_loss, test_accuracy;
+    uint64_t steps;
+    double seconds;
+    bool growth_known;
+    struct vk_counters growth; /* between the second step and the end of the first epoch of this call */
+};
+
+/* Trains. *result is filled as far as training came, also on failure. */
+CHECKED enum status trainer_run(struct vk_device *device, const struct trainer_options *options,
+                                struct trainer_result *result);
+
+/* The text of `record` in a checkpoint that the trainer saved, free with free(). STATUS_DATA when there is none. */
+CHECKED enum status trainer_record(const struct checkpoint *checkpoint, char **record);
+
+#endif

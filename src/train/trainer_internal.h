@@ -1,0 +1,57 @@
+/* trainer: what the loop (trainer.c), its set-up (trainer_setup.c) and its checkpoints (trainer_save.c) share. */
+#ifndef RVK_TRAIN_TRAINER_INTERNAL_H
+#define RVK_TRAIN_TRAINER_INTERNAL_H
+
+#include "data/dataset.h"
+#include "train/evaluate.h"
+#include "train/run_log.h"
+#include "train/trainer.h"
+
+/* Where training is; all of it is in a checkpoint. */
+struct position {
+    uint32_t epoch, step;       /* of the next step to collect */
+    double loss_sum, right_sum; /* of the epoch so far, by image */
+    struct plateau plateau;
+    struct trainer_epoch best; /* epoch 0: none; seconds are not kept */
+    uint32_t stale;            /* epochs since */
+};
+
+struct trainer {
+    const struct trainer_options *options;
+    struct trainer_result *result;
+    struct vk_device *device;
+    struct store *store;
+    struct dataset training, test;
+    uint32_t train_count, validation_count;
+    struct model model;
+    struct step step;
+    struct plan *plan;
+    struct evaluator evaluator;
+    struct schedule schedule;
+    uint32_t steps; /* an epoch */
+    uint32_t *order;
+    struct run_log log;
+    struct profile profile;
+    struct position at;
+    uint32_t submitted;   /* steps of this epoch */
+    uint64_t call_steps;  /* collected in this call */
+    uint64_t call_ns;     /* when the call began */
+    uint64_t steps_ns;    /* when this epoch's steps began, in this call */
+    uint32_t steps_first; /* and with which step */
+    struct vk_counters counters;
+};
+
+/* Data, model, values, plans, folder. */
+CHECKED enum status trainer_open(struct trainer *trainer);
+void trainer_close(struct trainer *trainer);
+
+/* Writes NAME.safetensors into the run's folder, if there is one. */
+CHECKED enum status trainer_save(struct trainer *trainer, const char *name);
+
+/* Takes position and values from the checkpoint. */
+CHECKED enum status trainer_restore(struct trainer *trainer, const struct checkpoint *checkpoint);
+
+/* Learning rate of step `step` of the current epoch. */
+double trainer_rate(const struct trainer *trainer, uint32_t step);
+
+#endif

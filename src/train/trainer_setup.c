@@ -1,0 +1,129 @@
+/* trainer: everything that happens before the first step. */
+#include "train/trainer_internal.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "train/feed.h"
+#include "train/parameters.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum status load_data(struct trainer *trainer) {
+    const struct trainer_options *options = trainer->options;
+    struct dataset *training = &trainer->training, *test = &trainer->test;
+    TRY(dataset_load(options->data, true, training));
+    TRY(dataset_load(options->data, false, test));
+    if (options->limit)
+        training->count = MIN(training->count, options->limit);
+    trainer->train_count = dataset_split(training->count, options->validation_split);
+    trainer->validation_count = training->count - trainer->train_count;
+    trainer->steps = trainer->train_count / options->step.batch;
+    if (trainer->steps == 0)
+        return fail(STATUS_USAGE, "%u training images of %s do not fill one batch of %u", trainer->train_count,
+                    options->data, options->step.batch);
+    return STATUS_OK;
+}
+
+static enum status make_model(struct trainer *trainer) {
+    struct model_options options = trainer->options->model;
+    options.height = trainer->training.height;
+    options.width = trainer->training.width;
+    options.channels = trainer->training.channels;
+    options.classes = trainer->training.classes;
+    return model_create(&options, &trainer->model);
+}
+
+static void make_schedule(struct trainer *trainer) {
+    trainer->schedule = trainer->options->schedule;
+    trainer->schedule.steps = (uint64_t)trainer->options->epochs * trainer->steps;
+    trainer->schedule.warmup = (uint64_t)llround(trainer->options->warmup_epochs * trainer->steps);
+}
+
+/* Values in the store: parameters, optimizer state, normalization, images. */
+static enum status make_values(struct trainer *trainer) {
+    const struct trainer_options *options = trainer->options;
+    const struct dataset *training = &trainer->training;
+    TRY(feed_images(trainer->store, NULL, trainer->train_count, training, 0, trainer->train_count));
+    if (!options->resume) {
+        TRY(feed_normalization(trainer->store, training, trainer->train_count, options->step.mean_per_pixel));
+        return parameters_initialize(&trainer->model, options->seed, trainer->store);
+    }
+    return trainer_restore(trainer, options->resume);
+}
+
+static enum status make_plans(struct trainer *trainer) {
+    const struct trainer_options *options = trainer->options;
+    struct step_options step = options->step;
+    step.kind = STEP_TRAIN;
+    step.image_count = trainer->train_count;
+    TRY(step_create(&trainer->model, &step, &trainer->step));
+    struct plan_options plan = {.timestamps = options->profile};
+    TRY(plan_create(trainer->store, &trainer->step.graph, &plan, &trainer->plan));
+    if (options->plan)
+        plan_print(trainer->plan, options->plan);
+    return evaluator_create(&trainer->model, trainer->store, STEP_EVALUATE, options->eval_batch,
+                            options->step.mean_per_pixel, &trainer->evaluator);
+}
+
+static enum status check_folder(const struct trainer_options *options) {
+    static const char *const names[] = {"last.safetensors", "best.safetensors", "log.jsonl"};
+    char path[640];
+    for (size_t i = 0; options->out && !options->resume && i < COUNT(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", options->out, names[i]);
+        if (file_exists(path) && !options->overwrite)
+            return fail(STATUS_USAGE,
+                        "%s already holds a run; go on with --resume %s/last.safetensors, or replace it "
+                        "with --overwrite",
+                        options->out, options->out);
+        if (file_exists(path) && unlink(path) != 0)
+            return fail(STATUS_IO, "%s cannot be removed", path);
+    }
+    return STATUS_OK;
+}
+
+static enum status announce(struct trainer *trainer) {
+    const struct trainer_options *options = trainer->options;
+    struct trainer_run run = {
+        .model = &trainer->model,
+        .train_images = trainer->train_count,
+        .validation_images = trainer->validation_count,
+        .test_images = trainer->test.count,
+        .steps = trainer->steps,
+        .arena_bytes = plan_numbers(trainer->plan).arena_bytes,
+        .device_bytes = vk_counters(trainer->device).device_bytes,
+        .resumed_epoch = trainer->at.epoch,
+        .resumed_step = trainer->at.step,
+    };
+    TRY(run_log_open(&trainer->log, options->out, !options->resume));
+    TRY(run_log_start(&trainer->log, trainer->device, &run, options->record));
+    if (options->on_start)
+        options->on_start(options->user, &run);
+    return STATUS_OK;
+}
+
+enum status trainer_open(struct trainer *trainer) {
+    TRY(check_folder(trainer->options));
+    TRY(load_data(trainer));
+    TRY(make_model(trainer));
+    make_schedule(trainer);
+    TRY(store_create(trainer->device, &trainer->store));
+    TRY(make_values(trainer));
+    TRY(make_plans(trainer));
+    TRY(memory_zeroed(trainer->train_count, sizeof *trainer->order, &trainer->order));
+    return announce(trainer);
+}
+
+void trainer_close(struct trainer *trainer) {
+    run_log_close(&trainer->log);
+    free(trainer->order);
+    evaluator_destroy(&trainer->evaluator);
+    plan_destroy(trainer->plan);
+    step_destroy(&trainer->step);
+    store_destroy(trainer->store);
+    model_destroy(&trainer->model);
+    dataset_destroy(&trainer->training);
+    dataset_destroy(&trainer->test);
+}
