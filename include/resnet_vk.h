@@ -1,0 +1,357 @@
+/*
+ * resnet_vk.h: trains, runs and verifies residual networks on any Vulkan device.
+ *
+ *     struct rvk_context *context;
+ *     if (rvk_open(NULL, &context) != RVK_OK)
+ *         puts(rvk_message());
+ *
+ * Status   Every function that can fail returns a status and leaves its outputs as they were, or NULL where it makes an
+ *          object. rvk_message() is then one sentence that names the file, the number or the limit. The library never
+ *          prints, exits or aborts because of an argument.
+ * Options  Zero means default in every option structure: zero it and set what matters. A NULL pointer to one means all
+ *          defaults.
+ * Memory   Objects are freed by the function named beside them, which accepts NULL. Strings given are copied or used
+ *          only during the call. Strings received live as long as the object they came from.
+ * Threads  One thread at a time for a context and everything made from it. Different contexts may be used from
+ *          different threads at the same time, also on the same device.
+ */
+#ifndef RESNET_VK_H
+#define RESNET_VK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The same numbers as the exit codes of the program. */
+enum rvk_status {
+    RVK_OK = 0,
+    RVK_MISMATCH = 1,      /* the answer is no: a verification mismatch, a target not reached */
+    RVK_USAGE = 2,         /* an argument is wrong */
+    RVK_DATA = 3,          /* a data or model file is missing or malformed */
+    RVK_DEVICE = 4,        /* no usable device or feature */
+    RVK_MEMORY = 5,        /* out of memory, or over a limit of the device */
+    RVK_LOST = 6,          /* the device was lost; close the context */
+    RVK_NONFINITE = 7,     /* numbers became NaN or infinite */
+    RVK_IO = 8,            /* reading or writing failed: disk full, permission */
+    RVK_INTERRUPTED = 130, /* training stopped as asked (SIGINT), state saved */
+    RVK_TERMINATED = 143,  /* training stopped as asked (SIGTERM), state saved */
+};
+
+/* "0.1.0". Any thread. */
+const char *rvk_version(void);
+
+/* The sentence of the last failure in the calling thread; "" before the first. Lives until that thread's next call. */
+const char *rvk_message(void);
+
+/*
+ * Sends warnings and notes (one line without its end) to `log`; NULL: nowhere, as at the start. One callback for the
+ * whole process: set it before other threads use the library; it may be called from any of them.
+ */
+void rvk_set_log(void (*log)(void *user, bool warning, const char *message), void *user);
+
+/* ---- devices ---- */
+
+struct rvk_device {
+    char name[256];
+    char driver[256]; /* name and version, as the driver spells them */
+    char api[32];     /* "1.3.230" */
+    char kind[16];    /* "discrete", "integrated", "virtual", "cpu", "other" */
+    uint64_t memory_bytes;
+    bool usable;
+    char why_not[128]; /* what is missing when it is not usable */
+};
+
+/*
+ * Lists the devices; free *devices with free(). RVK_DEVICE when there is no Vulkan loader, no driver or no device (the
+ * sentence says which, and what to install), RVK_MEMORY. Any thread.
+ */
+enum rvk_status rvk_list_devices(struct rvk_device **devices, uint32_t *count);
+
+/* An open device with the values that live on it. */
+struct rvk_context;
+
+struct rvk_open_options {
+    const char *device;      /* index in rvk_list_devices or part of a name; default: discrete, integrated, virtual,
+                                other, software, in this order */
+    const char *kernel_path; /* folder of NAME.spv files that replace the built-in kernels */
+    bool no_cache;           /* do not keep compiled pipelines in the user's cache folder */
+    bool validation;         /* load the Khronos validation layer */
+};
+
+/* RVK_DEVICE, RVK_MEMORY; RVK_USAGE when several devices match the name. Close with rvk_close. Any thread. */
+enum rvk_status rvk_open(const struct rvk_open_options *options, struct rvk_context **context);
+void rvk_close(struct rvk_context *context);
+
+/* The device that the context took. */
+void rvk_get_device(const struct rvk_context *context, struct rvk_device *device);
+
+/* Totals since rvk_open, and the bytes allocated on the device now. */
+struct rvk_counters {
+    uint64_t allocations, pipelines, recordings, submissions, validation_messages, device_bytes;
+};
+struct rvk_counters rvk_get_counters(const struct rvk_context *context);
+
+/* ---- models ---- */
+
+struct rvk_model_info {
+    char name[32];
+    uint64_t trainable, untrained; /* numbers of weights, and of running means and variances */
+    double multiply_adds;          /* convolutions and dense layers, forward, one image */
+};
+
+/* Names of the usual depths; ends with NULL. Any other depth that fits the rule works as well. Any thread. */
+const char *const *rvk_model_names(void);
+/* How depths and names are made, in a few lines. Any thread. */
+const char *rvk_model_rule(void);
+
+/*
+ * For images of 32 x 32 x 3 and 10 classes. `style` is "torch" (also NULL) or "keras". RVK_USAGE with the rule for
+ * depths when there is no such model. Any thread.
+ */
+enum rvk_status rvk_describe_model(const char *name, const char *style, struct rvk_model_info *info);
+
+/* ---- data sets ---- */
+
+struct rvk_data;
+
+/*
+ * `spec`: "fashion-mnist" (Debian's package), "mnist:DIR", "fashion-mnist:DIR", "cifar10:DIR", "cifar100:DIR" or
+ * "generated:count=512,classes=10,size=32,seed=1,channels=3". `training` selects the training or the test images.
+ * RVK_USAGE for an unknown spec; RVK_DATA with file and record for a damaged or missing file. Close with
+ * rvk_close_data. Any thread; reading an open data set as well.
+ */
+enum rvk_status rvk_open_data(const char *spec, bool training, struct rvk_data **data);
+void rvk_close_data(struct rvk_data *data);
+
+struct rvk_data_info {
+    uint32_t count, height, width, channels, classes;
+};
+struct rvk_data_info rvk_get_data_info(const struct rvk_data *data);
+/* height x width x channels bytes, channels innermost; NULL for an index outside. */
+const uint8_t *rvk_image(const struct rvk_data *data, uint32_t index);
+/* UINT32_MAX for an index outside. */
+uint32_t rvk_label(const struct rvk_data *data, uint32_t index);
+/* NULL when the class has no name. */
+const char *rvk_class_name(const struct rvk_data *data, uint32_t class_index);
+
+/* ---- training ---- */
+
+struct rvk_progress {
+    uint32_t epoch, epochs; /* this epoch, from 1 */
+    uint32_t step, steps;   /* steps done in this epoch */
+    double loss, accuracy;  /* means of the epoch so far */
+    double learning_rate;   /* of the last step */
+    double images_per_second, seconds_left;
+};
+
+struct rvk_epoch {
+    uint32_t epoch, epochs;
+    uint64_t step; /* steps done in all */
+    double learning_rate;
+    double train_loss, train_accuracy;
+    bool validated; /* whether the next two mean something */
+    double validation_loss, validation_accuracy;
+    double seconds, images_per_second; /* of the training steps */
+    bool best;                         /* so far */
+};
+
+/* One kind of op in the profile. */
+struct rvk_profile_row {
+    const char *op;
+    uint32_t dispatches; /* a step */
+    double ms;           /* a step */
+    double share;        /* of the step's time on the device */
+    double gflops;       /* 0 for ops that do no multiply-adds of convolutions or dense layers */
+};
+
+/* What a training run is about to do. */
+struct rvk_run {
+    const struct rvk_train_options *options; /* with every default filled in */
+    const char *model;
+    uint64_t trainable;
+    uint32_t train_images, validation_images, test_images;
+    uint32_t steps;       /* an epoch */
+    uint64_t arena_bytes; /* temporaries of a step, as packed */
+    uint64_t device_bytes;
+    uint32_t resumed_epoch, resumed_step; /* finished before */
+};
+
+struct rvk_train_options {
+    const char *model;       /* "resnet20" */
+    const char *style;       /* "torch" or "keras": padding, bias, epsilon, momentum, initialization, penalty */
+    const char *data;        /* "fashion-mnist", see rvk_open_data */
+    uint32_t limit;          /* only the first images of the training set; 0: all */
+    double validation_split; /* the last share of the training set is kept for validation; 0: none */
+    const char *normalize;   /* "channel": mean and deviation of each channel; "pixel": mean of each pixel, /255 */
+    const char *augment;     /* "both", "shift", "flip" or "none" */
+    uint32_t shift;          /* whole pixels, 4 */
+    uint32_t epochs;         /* 20 */
+    uint32_t batch;          /* 128; the last images of an epoch that do not fill a batch are left out */
+    uint32_t eval_batch;     /* 256 */
+    uint32_t seed;           /* of initialization, order and augmentation */
+    const char *optimizer;   /* "sgd", "adam" or "adamw" */
+    double learning_rate;    /* the highest; 0.1 for sgd, 0.001 for the others */
+    double momentum;         /* sgd: 0.9; negative: none */
+    bool nesterov;           /* sgd */
+    double weight_decay;     /* 0 */
+    const char *decay;       /* what it acts on: "weights" (kernels of convolutions and dense layers) or "all" */
+    const char *schedule;    /* "cosine", "constant", "step", "onecycle" or "plateau" */
+    double warmup;           /* epochs in which the rate grows linearly to its height */
+    double factor;           /* step and plateau multiply the rate by it: 0.1 */
+    const char *drops;       /* step: after which epochs, "80,120"; default: half and three quarters of them */
+    uint32_t patience;       /* plateau: epochs without a better loss, 5 */
+    double label_smoothing;  /* 0 */
+    uint32_t early_stop;     /* stop after so many epochs that were not the best; 0: never */
+    double target_accuracy;  /* RVK_MISMATCH when the test accuracy ends below; 0: none */
+
+    const char *out; /* folder for last.safetensors, best.safetensors, log.jsonl, log.csv; NULL: nothing is written */
+    bool overwrite;  /* replace the run that is in `out` */
+    const char *resume;  /* a checkpoint of a run: its options are used; only epochs (when not 0), out and what follows
+                            are taken from here. Without `out`, the run goes on in the folder of this file */
+    uint32_t save_every; /* also keep epoch-NNNN.safetensors every so many epochs; 0: never */
+    uint32_t steps;      /* stop and save after so many steps in this call, with RVK_OK; 0: do not */
+    bool profile;        /* time every dispatch */
+    const char *trace;   /* profile: file for one step in Chrome's trace format */
+    FILE *plan;          /* print what a step does, one line an op, to this file */
+
+    /* Called from the calling thread, each may be NULL. */
+    void (*on_start)(void *user, const struct rvk_run *run);
+    void (*on_step)(void *user, const struct rvk_progress *progress); /* after every step: be quick */
+    void (*on_epoch)(void *user, const struct rvk_epoch *epoch);
+    void (*on_profile)(void *user, const struct rvk_profile_row *rows, uint32_t count); /* once, at the end */
+    /* Asked after every step. RVK_INTERRUPTED or RVK_TERMINATED: save and return that. RVK_OK: go on. */
+    enum rvk_status (*should_stop)(void *user);
+    void *user;
+};
+
+struct rvk_train_result {
+    struct rvk_epoch last, best; /* epoch 0: none was finished */
+    bool tested;                 /* false when training was stopped before its end */
+    double test_loss, test_accuracy;
+    uint64_t steps; /* done in all */
+    double seconds; /* of this call */
+    /* Growth between the second step and the end of the first whole epoch: all zero, or something is wrong. */
+    struct rvk_counters growth;
+    bool growth_known;
+};
+
+/*
+ * Trains a model. The best checkpoint is chosen by validation accuracy, without a validation split by training loss;
+ * the test images are used once, at the end. A run that was saved and resumed gives the same bits as one in one go.
+ * *result is filled also on RVK_MISMATCH, RVK_NONFINITE, RVK_INTERRUPTED and RVK_TERMINATED. Further failures:
+ * RVK_USAGE (also when `out` holds a run already), RVK_DATA, RVK_MEMORY, RVK_LOST, RVK_IO.
+ */
+enum rvk_status rvk_train(struct rvk_context *context, const struct rvk_train_options *options,
+                          struct rvk_train_result *result);
+
+/* ---- a trained model ---- */
+
+struct rvk_model;
+
+/*
+ * Loads weights, running statistics and normalization from a checkpoint. RVK_DATA when the file is no checkpoint of a
+ * run, RVK_MEMORY. `batch` images are computed at a time (0: 256). Free with rvk_free_model, before the context.
+ */
+enum rvk_status rvk_load_model(struct rvk_context *context, const char *path, uint32_t batch, struct rvk_model **model);
+void rvk_free_model(struct rvk_model *model);
+
+void rvk_get_model_info(const struct rvk_model *model, struct rvk_model_info *info);
+/* The spec of the data set that it was trained on. */
+const char *rvk_model_data(const struct rvk_model *model);
+
+struct rvk_evaluation {
+    double loss, accuracy;
+    uint32_t count;
+};
+
+/*
+ * Mean loss and share of right answers over images [first, first + count) (count 0: to the end). Where not NULL,
+ * class_count[k] and class_correct[k] receive numbers by true class (arrays as long as the data set has classes).
+ * RVK_USAGE when the images have another shape than the model's or the range is outside.
+ */
+enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
+                             struct rvk_evaluation *evaluation, uint32_t *class_count, uint32_t *class_correct);
+
+/* Probabilities of every class for images [first, first + count): count x classes numbers. RVK_USAGE as above. */
+enum rvk_status rvk_predict(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
+                            float *probabilities);
+
+/* ---- verification ---- */
+
+struct rvk_verify_case {
+    const char *op, *form, *shape; /* for a whole model: form "" and shape is the place in the model */
+    const char *data;              /* "exact", "random", "hostile" */
+    const char *outcome;           /* "passed", "failed", "mistrusted" (too many zeros to prove anything) */
+    uint32_t seed;
+    double worst; /* largest error as a share of its bound */
+    uint64_t values;
+    const char *failure; /* one sentence; "" when passed */
+    const char *repeat;  /* the command that repeats the case */
+};
+
+struct rvk_verify_summary {
+    uint32_t passed, failed, mistrusted;
+    uint64_t values;
+    double seconds;
+};
+
+struct rvk_verify_options {
+    const char *op;      /* only this op */
+    const char *form;    /* only this form of it */
+    const char *shape;   /* one case, needs `op`: "x=2x9x9x5 weight=3x3x5x7 stride_h=2" */
+    const char *data;    /* only this kind of data: "exact", "random" or "hostile" */
+    uint32_t seed;       /* 1 */
+    bool all;            /* also the long cases */
+    const char *model;   /* instead of the ops' cases: a whole training step of this model */
+    const char *style;   /* of the model */
+    uint32_t batch;      /* of the model: 8 */
+    const char *against; /* compare a training step of `model` with the tensors in this safetensors file */
+    void (*on_case)(void *user, const struct rvk_verify_case *result);
+    void *user;
+};
+
+/* Holds the device to the float64 reference. RVK_MISMATCH when a value is out of its bound; *summary is then filled. */
+enum rvk_status rvk_verify(struct rvk_context *context, const struct rvk_verify_options *options,
+                           struct rvk_verify_summary *summary);
+
+/* ---- measurement ---- */
+
+enum { RVK_BENCH_SAMPLES = 200 };
+
+struct rvk_bench_options {
+    const char *model, *style; /* "resnet20", "torch" */
+    const char *phase;         /* "train" or "infer" */
+    uint32_t batch;            /* 128 */
+    uint32_t size;             /* height and width of the images: 32 */
+    uint32_t samples;          /* 10 */
+    uint32_t warmup;           /* steps before: 2 */
+    bool profile;
+    const char *trace;
+    FILE *plan;
+    void (*on_profile)(void *user, const struct rvk_profile_row *rows, uint32_t count);
+    void *user;
+};
+
+struct rvk_bench_result {
+    double ms[RVK_BENCH_SAMPLES]; /* of each step, in the order they were done */
+    uint32_t count;
+    double ms_median, ms_min, ms_max;
+    double images_per_s;
+    double gflops; /* 2 x multiply-adds of convolutions and dense layers; training counts as three times forward */
+    uint64_t peak_bytes;        /* on the device: everything that is allocated */
+    uint64_t lower_bound_bytes; /* largest sum of values that are alive at once, and what outlives a step */
+};
+
+/* Random images, the whole step as in training. RVK_USAGE, RVK_MEMORY, RVK_LOST. */
+enum rvk_status rvk_bench(struct rvk_context *context, const struct rvk_bench_options *options,
+                          struct rvk_bench_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

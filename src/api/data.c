@@ -1,0 +1,76 @@
+/* api: data sets and the list of models. */
+#include "api/internal.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+/* ---- data sets ---- */
+
+enum rvk_status rvk_open_data(const char *spec, bool training, struct rvk_data **data) {
+    enum status status = memory_zeroed(1, sizeof **data, data);
+    if (status == STATUS_OK)
+        status = dataset_load(spec, training, &(*data)->set);
+    if (status != STATUS_OK) {
+        free(*data);
+        *data = NULL;
+    }
+    return api_status(status);
+}
+
+void rvk_close_data(struct rvk_data *data) {
+    if (data)
+        dataset_destroy(&data->set);
+    free(data);
+}
+
+struct rvk_data_info rvk_get_data_info(const struct rvk_data *data) {
+    const struct dataset *set = &data->set;
+    return (struct rvk_data_info){set->count, set->height, set->width, set->channels, set->classes};
+}
+
+const uint8_t *rvk_image(const struct rvk_data *data, uint32_t index) {
+    const struct dataset *set = &data->set;
+    return index < set->count ? set->images + (size_t)index * set->height * set->width * set->channels : NULL;
+}
+
+uint32_t rvk_label(const struct rvk_data *data, uint32_t index) {
+    return index < data->set.count ? data->set.labels[index] : UINT32_MAX;
+}
+
+const char *rvk_class_name(const struct rvk_data *data, uint32_t class_index) {
+    return data->set.class_names && class_index < data->set.classes ? data->set.class_names[class_index] : NULL;
+}
+
+/* ---- models ---- */
+
+const char *const *rvk_model_names(void) {
+    return model_names;
+}
+
+const char *rvk_model_rule(void) {
+    return "resnetD has D = 6n+2 weighted layers (20, 32, 44, 56, 110, ...): 3n residual blocks of two 3x3 "
+           "convolutions\n"
+           "with 16, 32 and 64 filters. The shortcut is a 1x1 convolution where a stage begins; resnetDb adds batch\n"
+           "normalization to it, resnetDa subsamples and pads with zeros instead. plainD has no shortcuts.\n"
+           "resnetDv2 and plainDv2 have D = 9n+2 layers: pre-activation bottlenecks.\n";
+}
+
+enum status api_model_options(const char *name, const char *style, uint32_t size, struct model_options *out) {
+    *out = (struct model_options){.name = api_text(name, "resnet20"), .height = size, .width = size};
+    return model_style_find(api_text(style, "torch"), &out->style);
+}
+
+enum rvk_status rvk_describe_model(const char *name, const char *style, struct rvk_model_info *info) {
+    struct model_options options;
+    struct model model = {0};
+    enum status status = api_model_options(name, style, 32, &options);
+    if (status == STATUS_OK)
+        status = model_create(&options, &model);
+    if (status == STATUS_OK) {
+        *info = (struct rvk_model_info){"", model.trainable, model.untrained, model.multiply_adds};
+        snprintf(info->name, sizeof info->name, "%s", model.name);
+    }
+    model_destroy(&model);
+    return api_status(status);
+}

@@ -1,0 +1,47 @@
+/* api: what the files behind resnet_vk.h share. */
+#ifndef RVK_API_INTERNAL_H
+#define RVK_API_INTERNAL_H
+
+#include "resnet_vk.h"
+
+#include "data/dataset.h"
+#include "train/trainer.h"
+
+struct rvk_context {
+    struct vk_device *device;
+};
+
+struct rvk_data {
+    struct dataset set;
+};
+
+/* Default for a NULL or empty text. */
+const char *api_text(const char *text, const char *otherwise);
+enum rvk_status api_status(enum status status);
+struct rvk_counters api_counters(const struct vk_counters *counters);
+
+/* Options of a model for images of `size` x `size`. */
+CHECKED enum status api_model_options(const char *name, const char *style, uint32_t size, struct model_options *out);
+
+/* Sends the rows to a callback, which may be NULL. */
+void api_profile(const struct profile *profile,
+                 void (*report)(void *user, const struct rvk_profile_row *rows, uint32_t count), void *user);
+
+/* ---- training options (train_options.c) ---- */
+
+/* Fills in every default; afterwards the numbers are meant as they stand. */
+void train_options_fill(struct rvk_train_options *options);
+
+/* The options that belong to the run, as a JSON object. Free with free(). STATUS_MEMORY. */
+CHECKED enum status train_options_write(const struct rvk_train_options *options, char **json);
+
+/*
+ * Sets the options that belong to the run from such a text, all of which must be there. Texts point into *keep, which
+ * is to be freed with json_decref (declared as void * to keep jansson out of here) after their last use.
+ */
+CHECKED enum status train_options_read(struct rvk_train_options *options, const char *json, void **keep);
+
+/* STATUS_USAGE for a word that is not known, or numbers that do not go together. Callbacks are left out. */
+CHECKED enum status train_options_convert(const struct rvk_train_options *options, struct trainer_options *out);
+
+#endif

@@ -1,0 +1,152 @@
+/* api: a trained model: evaluation and prediction. */
+#include "api/internal.h"
+
+#include "base/memory.h"
+#include "train/evaluate.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct rvk_model {
+    struct vk_device *device;
+    struct model model;
+    struct store *store;
+    char *data;
+    uint32_t batch;
+    bool mean_per_pixel;
+    struct evaluator evaluate, predict; /* made when first used */
+};
+
+/* ---- loading ---- */
+
+static enum status read_data_spec(const struct checkpoint *checkpoint, char **spec) {
+    char *record;
+    TRY(trainer_record(checkpoint, &record));
+    json_t *options = json_loads(record, 0, NULL);
+    const char *text = json_string_value(json_object_get(options, "data"));
+    *spec = strdup(text ? text : "");
+    json_decref(options);
+    free(record);
+    return *spec ? STATUS_OK : fail(STATUS_MEMORY, "out of memory for the name of the data set");
+}
+
+static enum status load(struct rvk_model *model, const struct checkpoint *checkpoint) {
+    if (!checkpoint->model.name || checkpoint->normalization == NORMALIZATION_NONE)
+        return fail(STATUS_DATA, "%s does not say which model it holds and how images are normalized",
+                    checkpoint->file.path);
+    model->mean_per_pixel = checkpoint->normalization == NORMALIZATION_PIXEL;
+    TRY(read_data_spec(checkpoint, &model->data));
+    TRY(model_create(&checkpoint->model, &model->model));
+    TRY(store_create(model->device, &model->store));
+    return checkpoint_load(checkpoint, &model->model, model->store, CHECKPOINT_WEIGHTS);
+}
+
+static enum status load_file(struct rvk_context *context, const char *path, uint32_t batch, struct rvk_model **out) {
+    struct checkpoint checkpoint = {0};
+    TRY(memory_zeroed(1, sizeof **out, out));
+    (*out)->device = context->device;
+    (*out)->batch = batch ? batch : 256;
+    enum status status = checkpoint_open(path, &checkpoint);
+    if (status == STATUS_OK)
+        status = load(*out, &checkpoint);
+    checkpoint_close(&checkpoint);
+    return status;
+}
+
+enum rvk_status rvk_load_model(struct rvk_context *context, const char *path, uint32_t batch,
+                               struct rvk_model **model) {
+    *model = NULL;
+    enum status status = load_file(context, path, batch, model);
+    if (status != STATUS_OK) {
+        rvk_free_model(*model);
+        *model = NULL;
+    }
+    return api_status(status);
+}
+
+void rvk_free_model(struct rvk_model *model) {
+    if (!model)
+        return;
+    evaluator_destroy(&model->evaluate);
+    evaluator_destroy(&model->predict);
+    store_destroy(model->store);
+    model_destroy(&model->model);
+    free(model->data);
+    free(model);
+}
+
+void rvk_get_model_info(const struct rvk_model *model, struct rvk_model_info *info) {
+    *info = (struct rvk_model_info){"", model->model.trainable, model->model.untrained, model->model.multiply_adds};
+    snprintf(info->name, sizeof info->name, "%s", model->model.name);
+}
+
+const char *rvk_model_data(const struct rvk_model *model) {
+    return model->data;
+}
+
+/* ---- running ---- */
+
+/* *count 0 becomes the number of images from `first` on. */
+static enum status check(const struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t *count) {
+    const struct model_options *options = &model->model.options;
+    if (data->height != options->height || data->width != options->width || data->channels != options->channels ||
+        data->classes != options->classes)
+        return fail(STATUS_USAGE, "%s has %ux%ux%u images of %u classes, the model takes %ux%ux%u of %u classes",
+                    data->name, data->height, data->width, data->channels, data->classes, options->height,
+                    options->width, options->channels, options->classes);
+    if (first >= data->count || *count > data->count - first)
+        return fail(STATUS_USAGE, "images %u to %u are not all in the %u images of %s", first,
+                    first + (*count ? *count - 1 : 0), data->count, data->name);
+    *count = *count ? *count : data->count - first;
+    return STATUS_OK;
+}
+
+static enum status make_evaluator(struct rvk_model *model, enum step_kind kind, struct evaluator *evaluator) {
+    if (evaluator->plan)
+        return STATUS_OK;
+    evaluator_destroy(evaluator);
+    return evaluator_create(&model->model, model->store, kind, model->batch, model->mean_per_pixel, evaluator);
+}
+
+static enum status evaluate(struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t count,
+                            struct rvk_evaluation *out, uint32_t *class_count, uint32_t *class_correct) {
+    struct evaluation evaluation;
+    uint32_t *answers;
+    TRY(check(model, data, first, &count));
+    TRY(make_evaluator(model, STEP_EVALUATE, &model->evaluate));
+    TRY(memory_zeroed(count, sizeof *answers, &answers));
+    enum status status = evaluator_run(&model->evaluate, data, first, count, &evaluation, answers);
+    if (status == STATUS_OK) {
+        *out = (struct rvk_evaluation){evaluation.loss, evaluation.accuracy, count};
+        for (uint32_t k = 0; k < data->classes; k++) {
+            uint32_t all = 0, right = 0;
+            for (uint32_t i = 0; i < count; i++)
+                if (data->labels[first + i] == k)
+                    all++, right += answers[i] == k;
+            if (class_count)
+                class_count[k] = all;
+            if (class_correct)
+                class_correct[k] = right;
+        }
+    }
+    free(answers);
+    return status;
+}
+
+enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
+                             struct rvk_evaluation *evaluation, uint32_t *class_count, uint32_t *class_correct) {
+    return api_status(evaluate(model, &data->set, first, count, evaluation, class_count, class_correct));
+}
+
+static enum status predict(struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t count,
+                           float *probabilities) {
+    TRY(check(model, data, first, &count));
+    TRY(make_evaluator(model, STEP_PREDICT, &model->predict));
+    return evaluator_predict(&model->predict, data, first, count, probabilities);
+}
+
+enum rvk_status rvk_predict(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
+                            float *probabilities) {
+    return api_status(predict(model, &data->set, first, count, probabilities));
+}

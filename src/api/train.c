@@ -1,0 +1,165 @@
+/* api: rvk_train, a bridge between the public structures and the trainer's. */
+#include "api/internal.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct bridge {
+    const struct rvk_train_options *options; /* with defaults */
+    struct trainer_options trainer;
+    struct checkpoint checkpoint;
+    char *record, *folder;
+    void *keep;
+};
+
+static struct rvk_epoch convert_epoch(const struct trainer_epoch *epoch) {
+    return (struct rvk_epoch){
+        .epoch = epoch->epoch,
+        .epochs = epoch->epochs,
+        .step = epoch->step,
+        .learning_rate = epoch->learning_rate,
+        .train_loss = epoch->train_loss,
+        .train_accuracy = epoch->train_accuracy,
+        .validated = epoch->validated,
+        .validation_loss = epoch->validation_loss,
+        .validation_accuracy = epoch->validation_accuracy,
+        .seconds = epoch->seconds,
+        .images_per_second = epoch->images_per_second,
+        .best = epoch->best,
+    };
+}
+
+static void on_start(void *user, const struct trainer_run *run) {
+    const struct rvk_train_options *options = ((struct bridge *)user)->options;
+    struct rvk_run out = {
+        .options = options,
+        .model = run->model->name,
+        .trainable = run->model->trainable,
+        .train_images = run->train_images,
+        .validation_images = run->validation_images,
+        .test_images = run->test_images,
+        .steps = run->steps,
+        .arena_bytes = run->arena_bytes,
+        .device_bytes = run->device_bytes,
+        .resumed_epoch = run->resumed_epoch,
+        .resumed_step = run->resumed_step,
+    };
+    if (options->on_start)
+        options->on_start(options->user, &out);
+}
+
+static void on_step(void *user, const struct trainer_progress *progress) {
+    const struct rvk_train_options *options = ((struct bridge *)user)->options;
+    struct rvk_progress out = {
+        .epoch = progress->epoch,
+        .epochs = progress->epochs,
+        .step = progress->step,
+        .steps = progress->steps,
+        .loss = progress->loss,
+        .accuracy = progress->accuracy,
+        .learning_rate = progress->learning_rate,
+        .images_per_second = progress->images_per_second,
+        .seconds_left = progress->seconds_left,
+    };
+    if (options->on_step)
+        options->on_step(options->user, &out);
+}
+
+static void on_epoch(void *user, const struct trainer_epoch *epoch) {
+    const struct rvk_train_options *options = ((struct bridge *)user)->options;
+    struct rvk_epoch out = convert_epoch(epoch);
+    if (options->on_epoch)
+        options->on_epoch(options->user, &out);
+}
+
+static void on_profile(void *user, const struct profile *profile) {
+    const struct rvk_train_options *options = ((struct bridge *)user)->options;
+    api_profile(profile, options->on_profile, options->user);
+}
+
+static enum status should_stop(void *user) {
+    const struct rvk_train_options *options = ((struct bridge *)user)->options;
+    return options->should_stop ? (enum status)options->should_stop(options->user) : STATUS_OK;
+}
+
+/* "." for a file in the current folder. */
+static enum status folder_of(const char *path, char **folder) {
+    const char *slash = strrchr(path, '/');
+    *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    return *folder ? STATUS_OK : fail(STATUS_MEMORY, "out of memory for the name of a folder");
+}
+
+/* Takes the run's options from the checkpoint, and its folder unless the caller named another one. */
+static enum status recall(struct bridge *bridge, struct rvk_train_options *options) {
+    uint32_t epochs = options->epochs;
+    TRY(checkpoint_open(options->resume, &bridge->checkpoint));
+    TRY(trainer_record(&bridge->checkpoint, &bridge->record));
+    if (train_options_read(options, bridge->record, &bridge->keep) != STATUS_OK)
+        return fail_prefix(STATUS_DATA, "%s", options->resume);
+    free(bridge->record);
+    bridge->record = NULL;
+    options->epochs = epochs ? epochs : options->epochs;
+    if (options->out)
+        return STATUS_OK;
+    TRY(folder_of(options->resume, &bridge->folder));
+    options->out = bridge->folder;
+    return STATUS_OK;
+}
+
+static enum status prepare(struct bridge *bridge, struct rvk_train_options *options) {
+    if (options->resume)
+        TRY(recall(bridge, options));
+    else
+        train_options_fill(options);
+    TRY(train_options_convert(options, &bridge->trainer));
+    TRY(train_options_write(options, &bridge->record));
+    struct trainer_options *trainer = &bridge->trainer;
+    trainer->resume = options->resume ? &bridge->checkpoint : NULL;
+    trainer->record = bridge->record;
+    trainer->on_start = on_start;
+    trainer->on_step = on_step;
+    trainer->on_epoch = on_epoch;
+    trainer->on_profile = on_profile;
+    trainer->should_stop = should_stop;
+    trainer->user = bridge;
+    return STATUS_OK;
+}
+
+static void convert_result(const struct trainer_result *from, struct rvk_train_result *to) {
+    *to = (struct rvk_train_result){
+        .last = convert_epoch(&from->last),
+        .best = convert_epoch(&from->best),
+        .tested = from->tested,
+        .test_loss = from->test_loss,
+        .test_accuracy = from->test_accuracy,
+        .steps = from->steps,
+        .seconds = from->seconds,
+        .growth = api_counters(&from->growth),
+        .growth_known = from->growth_known,
+    };
+}
+
+static enum status train(struct rvk_context *context, struct bridge *bridge, struct rvk_train_options *options,
+                         struct rvk_train_result *out) {
+    struct trainer_result result;
+    TRY(prepare(bridge, options));
+    enum status status = trainer_run(context->device, &bridge->trainer, &result);
+    convert_result(&result, out);
+    if (status == STATUS_OK && result.tested && result.test_accuracy < options->target_accuracy)
+        return fail(STATUS_MISMATCH, "the test accuracy %.4f is below the target %g", result.test_accuracy,
+                    options->target_accuracy);
+    return status;
+}
+
+enum rvk_status rvk_train(struct rvk_context *context, const struct rvk_train_options *options,
+                          struct rvk_train_result *result) {
+    struct rvk_train_options effective = options ? *options : (struct rvk_train_options){0};
+    struct bridge bridge = {.options = &effective};
+    enum status status = train(context, &bridge, &effective, result);
+    checkpoint_close(&bridge.checkpoint);
+    json_decref(bridge.keep);
+    free(bridge.record);
+    free(bridge.folder);
+    return api_status(status);
+}
