@@ -147,12 +147,13 @@ static void test_print_config(void **state) {
     assert_int_equal(parse("--batch-size 5 --out here --quiet"), STATUS_OK);
     FILE *file = fopen(path, "w+");
     assert_non_null(file);
-    args_print(&args, file);
+    args_print(&args, (const char *const[]){"config", NULL}, file);
     rewind(file);
     assert_true(fread(text, 1, sizeof text - 1, file) > 0);
     fclose(file);
     assert_non_null(strstr(text, "batch-size = 5  # command line\n"));
     assert_non_null(strstr(text, "lr = 0.1  # default\n"));
+    assert_null(strstr(text, "config"));
     snprintf(line, sizeof line, "--config %s", path);
     assert_int_equal(parse(line), STATUS_OK);
     assert_int_equal(values.batch, 5);

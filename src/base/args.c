@@ -296,11 +296,22 @@ void args_help(const struct option_group *groups, FILE *file) {
     }
 }
 
-void args_print(const struct args *args, FILE *file) {
+static bool contains(const char *const list[], const char *word) {
+    while (*list && strcmp(*list, word) != 0)
+        list++;
+    return *list != NULL;
+}
+
+void args_print(const struct args *args, const char *const skip[], FILE *file) {
     for (size_t i = 0; i < args->count; i++) {
         const struct option_setting *setting = &args->settings[i];
         const char *text = setting->text ? setting->text : setting->option->type == OPTION_FLAG ? "false" : NULL;
-        fprintf(file, "%s%s = %s  # %s\n", text ? "" : "# ", setting->option->name, text ? text : "",
-                source_names[setting->source]);
+        const char *source = source_names[setting->source];
+        if (contains(skip, setting->option->name))
+            continue;
+        if (text)
+            fprintf(file, "%s = %s  # %s\n", setting->option->name, text, source);
+        else
+            fprintf(file, "# %s  # %s\n", setting->option->name, source);
     }
 }

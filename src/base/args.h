@@ -72,8 +72,9 @@ enum option_source args_source(const struct args *args, const char *name);
 /* One line an option with its default. */
 void args_help(const struct option_group *groups, FILE *file);
 
-/* "name = value  # source" for every option: a config file that repeats this run. */
-void args_print(const struct args *args, FILE *file);
+/* "name = value  # source" for every option but those in `skip` (ends with NULL): a config file that repeats this run.
+ */
+void args_print(const struct args *args, const char *const skip[], FILE *file);
 
 /*
  * The candidate (of a list that ends with NULL) that a slip of the keyboard turns into `word`: at most two letters

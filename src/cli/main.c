@@ -1,0 +1,146 @@
+/* resnet-vk: the table of commands, help, and the way from arguments to exit code. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct command *const commands[] = {
+    &command_train, &command_eval, &command_predict, &command_verify, &command_bench, &command_devices, &command_models,
+};
+
+#define COMMON(type, name, field, value, initial, help)                                                                \
+    { name, type, offsetof(struct common, field), value, initial, help, 0, 0 }
+static const struct option common_options[] = {
+    COMMON(OPTION_FLAG, "json", json, NULL, NULL, "stdout holds JSON only"),
+    COMMON(OPTION_TEXT, "config", config, "FILE", NULL, "read options from lines 'name = value'"),
+    COMMON(OPTION_FLAG, "print-config", print_config, NULL, NULL, "print every option, its value and its source"),
+    COMMON(OPTION_FLAG, "help", help, NULL, NULL, "print this text"),
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
+};
+static const struct option device_options[] = {
+    COMMON(OPTION_TEXT, "device", device, "N|NAME", NULL, "number from 'resnet-vk devices', or part of a name"),
+    COMMON(OPTION_TEXT, "kernels", kernels, "DIR", NULL, "folder of NAME.spv files that replace built-in kernels"),
+    COMMON(OPTION_FLAG, "no-cache", no_cache, NULL, NULL, "keep no compiled pipelines in the user's cache folder"),
+    COMMON(OPTION_FLAG, "validation", validation, NULL, NULL, "load the Khronos validation layer"),
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
+};
+
+/* ---- help ---- */
+
+static void print_overview(FILE *file) {
+    fprintf(file,
+            "resnet-vk %s: trains and runs residual networks on any Vulkan device, and proves its own numbers.\n\n"
+            "Usage: resnet-vk COMMAND [options]        resnet-vk COMMAND --help\n\nCommands\n",
+            rvk_version());
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        fprintf(file, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
+    fprintf(file,
+            "\nExit codes: 0 done; 1 the answer is no (a mismatch, a target not reached); 2 usage; 3 data or model\n"
+            "file missing or malformed; 4 no usable device; 5 out of memory; 6 device lost; 7 numbers became\n"
+            "non-finite; 8 input/output; 130 / 143 interrupted, state saved.\n");
+}
+
+static void print_help(const struct command *command, const struct option_group *groups) {
+    printf("resnet-vk %s: %s\n\nUsage: resnet-vk %s [options]\n", command->name, command->summary, command->name);
+    if (command->about)
+        printf("\n%s", command->about);
+    args_help(groups, stdout);
+    printf("\nEvery option can also be given in a --config file or as RESNET_VK_NAME in the environment; the command\n"
+           "line is stronger than the environment, which is stronger than the file.\n");
+}
+
+/* ---- running ---- */
+
+enum { GROUPS = 8 };
+
+/* The command's groups, those of the device if it opens one, and those of all commands. */
+static void join_groups(struct cli *cli, struct option_group groups[GROUPS]) {
+    size_t count = 0;
+    for (const struct option_group *group = cli->command->groups; group && group->options; group++)
+        groups[count++] = *group;
+    if (cli->command->device)
+        groups[count++] = (struct option_group){"Device", device_options, &cli->common};
+    groups[count++] = (struct option_group){"General", common_options, &cli->common};
+    groups[count] = (struct option_group){NULL, NULL, NULL};
+}
+
+static enum rvk_status run(struct cli *cli) {
+    struct rvk_open_options options = {
+        .device = cli->common.device,
+        .kernel_path = cli->common.kernels,
+        .no_cache = cli->common.no_cache,
+        .validation = cli->common.validation,
+    };
+    enum rvk_status status = cli->command->device ? rvk_open(&options, &cli->context) : RVK_OK;
+    if (status == RVK_OK)
+        status = cli->command->run(cli);
+    rvk_close(cli->context);
+    return status;
+}
+
+static bool wants_help(int count, char *const *arguments) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static enum rvk_status run_command(const struct command *command, int count, char *const *arguments) {
+    struct cli cli = {.command = command};
+    struct option_group groups[GROUPS];
+    join_groups(&cli, groups);
+    if (wants_help(count, arguments)) {
+        print_help(command, groups);
+        return RVK_OK;
+    }
+    enum rvk_status status = (enum rvk_status)args_parse(&cli.args, groups, count, arguments, "config");
+    if (status == RVK_OK && cli.common.print_config)
+        args_print(&cli.args, (const char *const[]){"config", "print-config", "help", NULL}, stdout);
+    else if (status == RVK_OK)
+        status = run(&cli);
+    args_destroy(&cli.args);
+    return status;
+}
+
+static enum rvk_status refuse(const char *name) {
+    const char *names[COUNT_OF(commands) + 1] = {NULL};
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        names[i] = commands[i]->name;
+    const char *near = args_nearest(name, names);
+    return cli_fail(RVK_USAGE, "unknown command '%s'; %s%s%s", name, near ? "did you mean '" : "see resnet-vk --help",
+                    near ? near : "", near ? "'?" : "");
+}
+
+static enum rvk_status dispatch(int count, char *const *arguments) {
+    if (strcmp(arguments[0], "--version") == 0) {
+        printf("resnet-vk %s\n", rvk_version());
+        return RVK_OK;
+    }
+    if (strcmp(arguments[0], "help") == 0 || wants_help(1, arguments)) {
+        print_overview(stdout);
+        return RVK_OK;
+    }
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        if (strcmp(arguments[0], commands[i]->name) == 0)
+            return run_command(commands[i], count - 1, arguments + 1);
+    return refuse(arguments[0]);
+}
+
+static void print_log(void *user, bool warning, const char *message) {
+    (void)user;
+    fprintf(stderr, "resnet-vk: %s%s\n", warning ? "warning: " : "", message);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        print_overview(stderr);
+        return RVK_USAGE;
+    }
+    rvk_set_log(print_log, NULL);
+    enum rvk_status status = dispatch(argc - 1, argv + 1);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == RVK_OK)
+        status = cli_fail(RVK_IO, "the output could not be written");
+    if (status != RVK_OK)
+        fprintf(stderr, "resnet-vk: %s\n", rvk_message());
+    return (int)status;
+}

@@ -1,0 +1,302 @@
+/* train: trains a network; a line an epoch on stdout, progress on stderr. */
+#include "cli/cli.h"
+#include "cli/progress.h"
+
+#include <signal.h>
+#include <string.h>
+
+static struct values {
+    struct rvk_train_options train;
+    bool no_augment, print_plan;
+} values;
+
+#define OPTION(type, name, field, value, initial, help, minimum, maximum)                                              \
+    { name, type, offsetof(struct values, field), value, initial, help, minimum, maximum }
+#define END                                                                                                            \
+    { NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0 }
+
+/* What a checkpoint remembers. */
+static const struct option run_options[] = {
+    OPTION(OPTION_TEXT, "model", train.model, "NAME", "resnet20", "network, see 'resnet-vk models'", 0, 0),
+    OPTION(OPTION_CHOICE, "style", train.style, "torch|keras", "torch", "whose details to follow", 0, 0),
+    OPTION(OPTION_TEXT, "data", train.data, "SPEC", "fashion-mnist", "data set, see above", 0, 0),
+    OPTION(OPTION_WHOLE, "limit", train.limit, "N", "0", "only the first training images; 0: all", 0, UINT32_MAX),
+    OPTION(OPTION_REAL, "validation-split", train.validation_split, "X", "0", "last share of them, kept for validation",
+           0, 0.9),
+    OPTION(OPTION_CHOICE, "normalize", train.normalize, "channel|pixel", "channel",
+           "mean and deviation of each channel, or mean of each pixel and /255", 0, 0),
+    OPTION(OPTION_CHOICE, "augment", train.augment, "both|shift|flip|none", "both", "random changes to training images",
+           0, 0),
+    OPTION(OPTION_FLAG, "no-augment", no_augment, NULL, NULL, "the same as --augment none", 0, 0),
+    OPTION(OPTION_WHOLE, "shift", train.shift, "N", "4", "largest shift, in pixels", 1, 64),
+    OPTION(OPTION_WHOLE, "epochs", train.epochs, "N", NULL, "passes over the training images [20]", 1, 100000),
+    OPTION(OPTION_WHOLE, "batch", train.batch, "N", "128",
+           "images a step; the last ones of an epoch that fill no batch are left out", 1, 65536),
+    OPTION(OPTION_WHOLE, "eval-batch", train.eval_batch, "N", "256", "images a step of evaluation", 1, 65536),
+    OPTION(OPTION_WHOLE, "seed", train.seed, "N", "1", "of weights, order and augmentation", 0, UINT32_MAX),
+    OPTION(OPTION_CHOICE, "optimizer", train.optimizer, "sgd|adam|adamw", "sgd", "update rule", 0, 0),
+    OPTION(OPTION_REAL, "lr", train.learning_rate, "X", NULL, "learning rate at its highest [sgd 0.1, others 0.001]",
+           1e-12, 1e6),
+    OPTION(OPTION_REAL, "momentum", train.momentum, "X", "0.9", "of sgd", 0, 0.9999999),
+    OPTION(OPTION_FLAG, "nesterov", train.nesterov, NULL, NULL, "Nesterov's rule for the momentum", 0, 0),
+    OPTION(OPTION_REAL, "weight-decay", train.weight_decay, "X", NULL,
+           "[sgd 0.0005, adamw 0.01, adam and --style keras 0]", 0, 100),
+    OPTION(OPTION_CHOICE, "decay", train.decay, "weights|all", "weights",
+           "what it acts on: kernels of convolutions and dense layers, or biases, gammas and betas too", 0, 0),
+    OPTION(OPTION_CHOICE, "schedule", train.schedule, "cosine|constant|step|onecycle|plateau", "cosine",
+           "of the learning rate", 0, 0),
+    OPTION(OPTION_REAL, "warmup", train.warmup, "EPOCHS", "0", "linear rise at the beginning", 0, 100000),
+    OPTION(OPTION_REAL, "factor", train.factor, "X", "0.1", "step and plateau multiply the rate by it", 1e-6, 1),
+    OPTION(OPTION_TEXT, "drops", train.drops, "E,E,...", NULL, "step: after which epochs [half and three quarters]", 0,
+           0),
+    OPTION(OPTION_WHOLE, "patience", train.patience, "N", "5", "plateau: epochs without a better loss", 1, 100000),
+    OPTION(OPTION_REAL, "label-smoothing", train.label_smoothing, "X", "0",
+           "share of the label spread over all classes", 0, 0.99),
+    OPTION(OPTION_WHOLE, "early-stop", train.early_stop, "N", "0", "stop after N epochs without a new best; 0: never",
+           0, 100000),
+    OPTION(OPTION_REAL, "target-accuracy", train.target_accuracy, "X", "0",
+           "exit with 1 when the test accuracy is below", 0, 1),
+    END,
+};
+static const struct option call_options[] = {
+    OPTION(OPTION_TEXT, "out", train.out, "DIR", NULL, "folder for checkpoints (last, best) and logs (jsonl, csv)", 0,
+           0),
+    OPTION(OPTION_FLAG, "overwrite", train.overwrite, NULL, NULL, "replace the run that is in --out", 0, 0),
+    OPTION(OPTION_TEXT, "resume", train.resume, "FILE", NULL,
+           "go on from this checkpoint with its options; only --epochs can be changed", 0, 0),
+    OPTION(OPTION_WHOLE, "save-every", train.save_every, "N", "0", "also keep a checkpoint every N epochs; 0: do not",
+           0, 100000),
+    OPTION(OPTION_WHOLE, "steps", train.steps, "N", "0", "stop and save after N steps; 0: do not", 0, UINT32_MAX),
+    OPTION(OPTION_FLAG, "profile", train.profile, NULL, NULL, "print the time of each kind of op, and counters", 0, 0),
+    OPTION(OPTION_TEXT, "trace", train.trace, "FILE", "trace.json", "with --profile: one step for chrome://tracing", 0,
+           0),
+    OPTION(OPTION_FLAG, "print-plan", print_plan, NULL, NULL, "print what a step does, one line an op", 0, 0),
+    END,
+};
+static const struct option_group groups[] = {
+    {"The run (a checkpoint remembers these)", run_options, &values},
+    {"This call", call_options, &values},
+    {NULL, NULL, NULL},
+};
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t caught;
+
+static void catch_signal(int number) {
+    caught = number;
+}
+
+/* The first signal asks for a stop after the step; a second one ends the program. */
+static void install_handlers(void) {
+    struct sigaction action = {.sa_handler = catch_signal, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static enum rvk_status should_stop(void *user) {
+    (void)user;
+    return caught == SIGINT ? RVK_INTERRUPTED : caught == SIGTERM ? RVK_TERMINATED : RVK_OK;
+}
+
+/* ---- what is told while it runs ---- */
+
+static void on_start(void *user, const struct rvk_run *run) {
+    const struct cli *cli = user;
+    const struct rvk_train_options *options = run->options;
+    struct rvk_device device;
+    char bytes[32];
+    rvk_get_device(cli->context, &device);
+    if (cli->common.json) {
+        struct values shown = {.train = *options};
+        json_t *record = cli_record(cli, cli_options(run_options, &shown));
+        json_object_set_new(record, "event", json_string("start"));
+        json_object_set_new(record, "model", json_string(run->model));
+        json_object_set_new(record, "trainable", json_integer((json_int_t)run->trainable));
+        json_object_set_new(record, "train_images", json_integer(run->train_images));
+        json_object_set_new(record, "validation_images", json_integer(run->validation_images));
+        json_object_set_new(record, "test_images", json_integer(run->test_images));
+        json_object_set_new(record, "steps", json_integer(run->steps));
+        json_object_set_new(record, "device_bytes", json_integer((json_int_t)run->device_bytes));
+        cli_print_json(record);
+        return;
+    }
+    printf("%s (%.3f M weights) on %s: %u images to train, %u to validate, %u to test\n", run->model,
+           1e-6 * (double)run->trainable, options->data, run->train_images, run->validation_images, run->test_images);
+    printf("%s, batch %u, %s lr %g, schedule %s, %u epochs of %u steps; %s on %s (%s)\n", options->style,
+           options->batch, options->optimizer, options->learning_rate, options->schedule, options->epochs, run->steps,
+           cli_bytes(run->device_bytes, bytes), device.name, device.kind);
+    if (run->resumed_epoch || run->resumed_step)
+        printf("resumed after %u epochs and %u steps\n", run->resumed_epoch, run->resumed_step);
+    fflush(stdout);
+}
+
+static void on_step(void *user, const struct rvk_progress *progress) {
+    (void)user;
+    char left[32];
+    if (progress_due())
+        progress_show("epoch %u/%u  step %u/%u  loss %.4f  accuracy %.4f  %.0f images/s  %s left", progress->epoch,
+                      progress->epochs, progress->step, progress->steps, progress->loss, progress->accuracy,
+                      progress->images_per_second, cli_duration(progress->seconds_left, left));
+}
+
+static json_t *pack_epoch(const struct rvk_epoch *epoch) {
+    json_t *object = json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:b}", "epoch", (json_int_t)epoch->epoch, "step",
+                               (json_int_t)epoch->step, "learning_rate", epoch->learning_rate, "train_loss",
+                               epoch->train_loss, "train_accuracy", epoch->train_accuracy, "seconds", epoch->seconds,
+                               "images_per_second", epoch->images_per_second, "best", epoch->best);
+    if (epoch->validated) {
+        json_object_set_new(object, "validation_loss", cli_number(epoch->validation_loss));
+        json_object_set_new(object, "validation_accuracy", json_real(epoch->validation_accuracy));
+    }
+    return object;
+}
+
+static void on_epoch(void *user, const struct rvk_epoch *epoch) {
+    const struct cli *cli = user;
+    char duration[32];
+    progress_clear();
+    if (cli->common.json) {
+        json_t *line = pack_epoch(epoch);
+        json_object_set_new(line, "event", json_string("epoch"));
+        cli_print_json(line);
+        return;
+    }
+    printf("epoch %u/%u  lr %.5g  loss %.4f  accuracy %.4f", epoch->epoch, epoch->epochs, epoch->learning_rate,
+           epoch->train_loss, epoch->train_accuracy);
+    if (epoch->validated)
+        printf("  validation loss %.4f  accuracy %.4f", epoch->validation_loss, epoch->validation_accuracy);
+    printf("  %.0f images/s  %s%s\n", epoch->images_per_second, cli_duration(epoch->seconds, duration),
+           epoch->best ? "  best" : "");
+    fflush(stdout);
+}
+
+static void on_profile(void *user, const struct rvk_profile_row *rows, uint32_t count) {
+    const struct cli *cli = user;
+    progress_clear();
+    cli_print_profile(cli->common.json ? stderr : stdout, rows, count);
+}
+
+/* ---- result ---- */
+
+static void print_counters(const struct cli *cli, const struct rvk_train_result *result) {
+    struct rvk_counters all = rvk_get_counters(cli->context);
+    FILE *file = cli->common.json ? stderr : stdout;
+    fprintf(file, "\n%-30s %12s %12s\n", "counter", "since start", "in an epoch");
+    const struct {
+        const char *name;
+        uint64_t all, growth;
+    } rows[] = {
+        {"allocations", all.allocations, result->growth.allocations},
+        {"pipelines", all.pipelines, result->growth.pipelines},
+        {"recordings", all.recordings, result->growth.recordings},
+        {"submissions", all.submissions, result->growth.submissions},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        fprintf(file, "%-30s %12llu", rows[i].name, (unsigned long long)rows[i].all);
+        if (result->growth_known)
+            fprintf(file, " %12llu", (unsigned long long)rows[i].growth);
+        fputc('\n', file);
+    }
+}
+
+static void print(const struct rvk_train_result *result) {
+    char duration[32];
+    if (result->best.epoch)
+        printf("best epoch %u by %s\n", result->best.epoch,
+               result->best.validated ? "validation accuracy" : "training loss (there is no validation split)");
+    if (result->tested)
+        printf("test loss %.4f  accuracy %.4f\n", result->test_loss, result->test_accuracy);
+    printf("%llu steps in all, %s in this call\n", (unsigned long long)result->steps,
+           cli_duration(result->seconds, duration));
+}
+
+static json_t *pack_counters(const struct rvk_counters *counters) {
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "allocations", (json_int_t)counters->allocations, "pipelines",
+                     (json_int_t)counters->pipelines, "recordings", (json_int_t)counters->recordings, "submissions",
+                     (json_int_t)counters->submissions, "device_bytes", (json_int_t)counters->device_bytes);
+}
+
+static void print_json(const struct cli *cli, enum rvk_status status, const struct rvk_train_result *result) {
+    struct rvk_counters counters = rvk_get_counters(cli->context);
+    json_t *line =
+        json_pack("{s:s, s:i, s:I, s:f, s:o}", "event", "result", "status", (int)status, "steps",
+                  (json_int_t)result->steps, "seconds", result->seconds, "counters", pack_counters(&counters));
+    if (status != RVK_OK)
+        json_object_set_new(line, "message", json_string(rvk_message()));
+    if (result->best.epoch)
+        json_object_set_new(line, "best", pack_epoch(&result->best));
+    if (result->tested) {
+        json_object_set_new(line, "test_loss", cli_number(result->test_loss));
+        json_object_set_new(line, "test_accuracy", json_real(result->test_accuracy));
+    }
+    if (result->growth_known)
+        json_object_set_new(line, "growth_in_epoch", pack_counters(&result->growth));
+    cli_print_json(line);
+}
+
+/* ---- running ---- */
+
+static bool given(const struct cli *cli, const char *name) {
+    return args_source(&cli->args, name) != SOURCE_DEFAULT;
+}
+
+/* A resumed run has its options already. */
+static enum rvk_status check_resume(const struct cli *cli) {
+    for (const struct option *option = run_options; values.train.resume && option->name; option++)
+        if (given(cli, option->name) && strcmp(option->name, "epochs") != 0)
+            return cli_fail(RVK_USAGE, "%s cannot be given with --resume: it is taken from %s", option->name,
+                            values.train.resume);
+    return RVK_OK;
+}
+
+/* In the library's options zero means default; here a zero that was given means zero. */
+static void adapt_options(struct cli *cli) {
+    if (given(cli, "momentum") && values.train.momentum == 0)
+        values.train.momentum = -1;
+    if (given(cli, "weight-decay") && values.train.weight_decay == 0)
+        values.train.weight_decay = -1;
+    if (values.no_augment)
+        values.train.augment = "none";
+    if (values.print_plan)
+        values.train.plan = cli->common.json ? stderr : stdout;
+    values.train.on_start = on_start;
+    values.train.on_step = on_step;
+    values.train.on_epoch = on_epoch;
+    values.train.on_profile = on_profile;
+    values.train.should_stop = should_stop;
+    values.train.user = cli;
+}
+
+static enum rvk_status run(struct cli *cli) {
+    struct rvk_train_result result = {.steps = 0};
+    enum rvk_status status = check_resume(cli);
+    if (status != RVK_OK)
+        return status;
+    adapt_options(cli);
+    install_handlers();
+    status = rvk_train(cli->context, &values.train, &result);
+    progress_clear();
+    bool ran = status == RVK_OK || status == RVK_MISMATCH || status == RVK_NONFINITE || status == RVK_INTERRUPTED ||
+               status == RVK_TERMINATED;
+    if (ran && values.train.profile)
+        print_counters(cli, &result);
+    if (ran && cli->common.json)
+        print_json(cli, status, &result);
+    else if (ran)
+        print(&result);
+    return status;
+}
+
+const struct command command_train = {
+    .name = "train",
+    .summary = "trains a network",
+    .about = "Data sets: fashion-mnist (Debian's package dataset-fashion-mnist), mnist:DIR, fashion-mnist:DIR,\n"
+             "cifar10:DIR, cifar100:DIR, generated:count=512,classes=10,size=32,seed=1,channels=3\n\n"
+             "The best checkpoint is chosen by validation accuracy, or by training loss when there is no\n"
+             "--validation-split; the test images are used once, at the end. Ctrl-C finishes the step and saves.\n",
+    .device = true,
+    .groups = groups,
+    .run = run,
+};
