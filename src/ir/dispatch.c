@@ -27,6 +27,12 @@ void dispatch_scratch(struct dispatch *dispatch, uint32_t index) {
     add_operand(dispatch, OPERAND_SCRATCH, index);
 }
 
+void dispatch_range(struct dispatch *dispatch, uint64_t offset, uint64_t bytes) {
+    assert(dispatch->operand_count > 0);
+    dispatch->operands[dispatch->operand_count - 1].offset = offset;
+    dispatch->operands[dispatch->operand_count - 1].bytes = bytes;
+}
+
 void dispatch_push(struct dispatch *dispatch, uint32_t word) {
     assert(dispatch->push_count < DISPATCH_PUSH);
     dispatch->push[dispatch->push_count++] = word;

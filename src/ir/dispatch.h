@@ -53,6 +53,8 @@ struct dispatch *lowering_add(struct lowering *lowering, const char *kernel);
 void dispatch_input(struct dispatch *dispatch, uint32_t index);
 void dispatch_output(struct dispatch *dispatch, uint32_t index);
 void dispatch_scratch(struct dispatch *dispatch, uint32_t index);
+/* Restricts the operand added last to `bytes` bytes from `offset` on (a multiple of TENSOR_ALIGNMENT). */
+void dispatch_range(struct dispatch *dispatch, uint64_t offset, uint64_t bytes);
 void dispatch_push(struct dispatch *dispatch, uint32_t word);
 void dispatch_push_float(struct dispatch *dispatch, double value);
 /* Three words for a Divisor in a kernel (shaders/divide.glsl): quotients by `divisor` (1 .. 2^31) without a division.

@@ -1,0 +1,62 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// x[i] = (byte - mean) * scale of image indices[i], shifted and flipped by the choices of (seed, epoch, index): one vec4 of
+// one pixel an invocation. This dispatch holds images first_image .. first_image + image_count - 1.
+#include "random.glsl"
+#include "tensor.glsl"
+
+layout(local_size_x = 64) in;
+INPUT_UINT(0, bytes);
+INPUT_UINT(1, indices);
+INPUT_UINT(2, clock); // seed, epoch
+INPUT(3, mean);
+INPUT(4, scale);
+OUTPUT(5, x);
+layout(push_constant) uniform Push {
+    uint batch, height, width, channels, first_image, image_count;
+    uint total_count; // of images in all parts
+    uint mean_per_pixel, shift, flip, nearest;
+};
+
+// Purposes of random numbers, see src/ops/gather.c.
+const uint ROWS = 0u, COLUMNS = 1u, FLIP = 2u;
+
+uint choose(uint purpose, uint index, uint count) {
+    return random_below(clock[0], 0x67610000u + 4u * clock[1] + purpose, index, count);
+}
+
+// Bytes 4 quad .. 4 quad + 3 of the pixel that starts at byte `start`; those past its channels are zero.
+vec4 load_bytes(uint start, uint quad) {
+    uint begin = start + 4u * quad, count = min(channels - 4u * quad, 4u);
+    uint low = bytes[begin / 4u], high = bytes[(begin + count - 1u) / 4u], shift_bits = 8u * (begin % 4u);
+    uint word = shift_bits == 0u ? low : low >> shift_bits | high << (32u - shift_bits);
+    uvec4 value = uvec4(word, word >> 8u, word >> 16u, word >> 24u) & 255u;
+    return mix(vec4(0.0), vec4(value), lessThan(uvec4(0u, 1u, 2u, 3u), uvec4(count)));
+}
+
+void main() {
+    uint quads = (channels + 3u) / 4u, target = linear_index();
+    uint quad = target % quads, column = target / quads % width, row = target / quads / width % height;
+    uint place = target / quads / width / height;
+    if (place >= batch)
+        return;
+    uint index = indices[place];
+    if (index >= total_count) {
+        if (first_image == 0u)
+            x[target] = vec4(0.0);
+        return;
+    }
+    if (index - first_image >= image_count)
+        return;
+    ivec2 source = ivec2(row, column);
+    if (flip != 0u && choose(FLIP, index, 2u) == 1u)
+        source.y = int(width) - 1 - source.y;
+    if (shift != 0u)
+        source += ivec2(choose(ROWS, index, 2u * shift + 1u), choose(COLUMNS, index, 2u * shift + 1u)) - int(shift);
+    ivec2 edge = clamp(source, ivec2(0), ivec2(height, width) - 1);
+    uint pixel = uint(edge.x) * width + uint(edge.y);
+    vec4 value = load_bytes(((index - first_image) * height * width + pixel) * channels, quad);
+    if (nearest == 0u && source != edge)
+        value = vec4(0.0);
+    x[target] = (value - LOAD(mean, (mean_per_pixel != 0u ? pixel * quads : 0u) + quad)) * LOAD(scale, quad);
+}

@@ -1,0 +1,316 @@
+/*
+ * sgd and adam: one step of an optimizer over flat values, in place.
+ *
+ *   sgd    g += weight_decay w; v = momentum v + g; w -= lr (nesterov ? g + momentum v : v)        (as PyTorch's SGD)
+ *   adam   g += weight_decay w (decoupled: w *= 1 - lr weight_decay instead, AdamW);
+ *          m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
+ *          w -= lr m c1 / (sqrt(v c2) + epsilon), c1 = 1 / (1 - beta1^t), c2 = 1 / (1 - beta2^t)
+ *
+ * hyper = (lr, c1, c2, 0). When the first element of gate is not finite, nothing changes.
+ */
+#include "ir/op.h"
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "ir/bound.h"
+
+enum { GROUP_SIZE = 64 };
+
+/* What flushing denormal intermediate results to zero may cost. */
+#define FLUSHED 0x1p-124
+
+/* ---- what both share ---- */
+
+/* The first `count` operands are of one shape; hyper and perhaps gate follow. */
+static enum status check_operands(const struct call *call, int count) {
+    char texts[2][48];
+    for (int j = 1; j < count; j++)
+        if (!shape_equal(call->in[j]->shape, call->in[0]->shape))
+            return fail(STATUS_USAGE, "parameters are %s, but %s is %s", shape_print(call->in[0]->shape, texts[0]),
+                        call->op->inputs[j], shape_print(call->in[j]->shape, texts[1]));
+    if (!shape_equal(call->in[count]->shape, shape_vector(4)))
+        return fail(STATUS_USAGE, "hyper should be 1x1x1x4, it is %s", shape_print(call->in[count]->shape, texts[0]));
+    return STATUS_OK;
+}
+
+static void set_outputs(const struct call *call, struct tensor out[]) {
+    for (int k = 0; call->op->outputs[k]; k++) {
+        out[k].dtype = DTYPE_F32;
+        out[k].shape = call->in[0]->shape;
+    }
+}
+
+/* `gate` is the gate's operand number. */
+static bool is_open(const struct call *call, const double *const in[], int gate) {
+    return !call->in[gate] || isfinite(in[gate][0]);
+}
+
+/* Replaces hyper by a copy that also says whether the gate is open. */
+static void add_gate(struct lowering *lowering, uint32_t hyper, uint32_t gate) {
+    struct dispatch *dispatch = lowering_add(lowering, "optimizer_gate");
+    dispatch_input(dispatch, hyper);
+    dispatch_input(dispatch, gate);
+    dispatch_range(dispatch, 0, 16);
+    dispatch_scratch(dispatch, 0);
+    lowering->scratch_bytes[0] = 16;
+}
+
+/*
+ * Bindings: parameters, gradients, `states` further values that are updated, hyper. Push block: the number of vec4,
+ * then the words of `constants`. Values over the device's storage range are done in parts.
+ */
+static bool lower_flat(const struct call *call, const struct device_facts *facts, struct lowering *lowering,
+                       uint32_t states, const struct dispatch *constants) {
+    uint32_t hyper = 2 + states, gate = hyper + 1;
+    uint64_t bytes = tensor_bytes(call->in[0]);
+    uint64_t most = facts->max_storage_range / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT;
+    if (facts->max_storage_buffers < 3 + states || ceil_div(bytes, most) >= LOWERING_DISPATCHES)
+        return false;
+    if (call->in[gate])
+        add_gate(lowering, hyper, gate);
+    for (uint64_t first = 0; first < bytes; first += most) {
+        uint64_t part = MIN(most, bytes - first);
+        struct dispatch *dispatch = lowering_add(lowering, call->op->name);
+        dispatch_output(dispatch, 0);
+        dispatch_range(dispatch, first, part);
+        dispatch_input(dispatch, 1);
+        dispatch_range(dispatch, first, part);
+        for (uint32_t k = 1; k <= states; k++) {
+            dispatch_output(dispatch, k);
+            dispatch_range(dispatch, first, part);
+        }
+        if (call->in[gate])
+            dispatch_scratch(dispatch, 0);
+        else
+            dispatch_input(dispatch, hyper);
+        dispatch_push(dispatch, (uint32_t)(part / 16));
+        for (uint32_t i = 0; i < constants->push_count; i++)
+            dispatch_push(dispatch, constants->push[i]);
+        dispatch_linear(dispatch, part / 16, GROUP_SIZE);
+        dispatch->bytes = (double)part * (3 + 2 * states);
+    }
+    return true;
+}
+
+/*
+ * Hostile data must pass a closed gate unchanged, bit by bit. Without a gate the values are ordinary ones: a step of
+ * infinite values has no defined answer.
+ */
+static double sample_hostile(const struct call *call, int gate, int input, uint64_t index, uint32_t seed) {
+    if (call->in[gate])
+        return input == gate ? INFINITY : NAN;
+    return random_normal(seed, (uint32_t)input, (uint32_t)index);
+}
+
+/* ---- sgd ---- */
+
+enum { SGD_HYPER = 3, SGD_GATE = 4 };
+
+static enum status sgd_infer(const struct call *call, struct tensor out[]) {
+    TRY(check_operands(call, SGD_HYPER));
+    set_outputs(call, out);
+    return STATUS_OK;
+}
+
+/* A term passes through at most three roundings on its way into v, and at most seven on its way into w. */
+static void sgd_reference(const struct call *call, const double *const in[], double *const out[],
+                          double *const bound[]) {
+    double momentum = (float)attr(call, "momentum"), decay = (float)attr(call, "weight_decay"), rate = in[SGD_HYPER][0];
+    bool nesterov = attr(call, "nesterov") != 0, open = is_open(call, in, SGD_GATE);
+    for (uint64_t i = 0; i < shape_count(call->in[0]->shape); i++) {
+        bound[0][i] = bound[1][i] = 0;
+        if (!open)
+            continue;
+        double w = in[0][i], g = in[1][i] + decay * w, v = momentum * in[2][i] + g;
+        double g_terms = fabs(in[1][i]) + fabs(decay * w), v_terms = fabs(momentum * in[2][i]) + g_terms;
+        double step = nesterov ? g + momentum * v : v, step_terms = nesterov ? g_terms + momentum * v_terms : v_terms;
+        out[0][i] = w - rate * step;
+        out[1][i] = v;
+        bound[0][i] = 8 * UNIT_ROUNDOFF * fabs(rate) * step_terms + UNIT_ROUNDOFF * fabs(w) + FLUSHED;
+        bound[1][i] = 4 * UNIT_ROUNDOFF * v_terms + FLUSHED;
+    }
+}
+
+static bool sgd_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    struct dispatch constants = {0};
+    dispatch_push_float(&constants, attr(call, "momentum"));
+    dispatch_push_float(&constants, attr(call, "weight_decay"));
+    dispatch_push(&constants, attr(call, "nesterov") != 0);
+    return lower_flat(call, facts, lowering, 1, &constants);
+}
+
+static bool is_dyadic(double value) {
+    return value * 64 == floor(value * 64);
+}
+
+/* Exact data leaves out the terms whose constant is no short binary fraction: rounding would hide the exact answer. */
+static double sgd_sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
+    bool momentum = is_dyadic(attr(call, "momentum")), decay = is_dyadic(attr(call, "weight_decay"));
+    if (input == SGD_HYPER && (kind != DATA_HOSTILE || !call->in[SGD_GATE]))
+        return index == 0 ? 0.25 : 0;
+    if (kind == DATA_HOSTILE)
+        return sample_hostile(call, SGD_GATE, input, index, seed);
+    if (kind == DATA_EXACT && ((input == 0 && !decay) || (input == 2 && !momentum) ||
+                               (input == 1 && !momentum && attr(call, "nesterov") != 0)))
+        return 0;
+    return NAN;
+}
+
+#define FLAT3(shape) "parameters=" shape " gradients=" shape " velocity=" shape " hyper=1x1x1x4 "
+static const char *const sgd_cases[] = {
+    FLAT3("1x1x1x4097") "momentum=0.875 weight_decay=0.25 nesterov=1",
+    FLAT3("1x1x1x1"),
+    FLAT3("3x3x5x7") "momentum=0.5 weight_decay=0.03125 gate=1x1x1x4",
+    FLAT3("1x1x1x1030") "momentum=0 gate=2x3x3x5",
+    FLAT3("1x1x1x70000") "weight_decay=0.0005",
+    "+" FLAT3("1x1x1x2000003") "momentum=0.5 gate=1x1x1x4",
+    NULL,
+};
+
+const struct op op_sgd = {
+    .name = "sgd",
+    .inputs = {"parameters", "gradients", "velocity", "hyper", "gate?"},
+    .outputs = {"parameters", "velocity"},
+    .updates = {1, 3},
+    .attributes = {{"momentum", 0.9}, {"weight_decay", 0}, {"nesterov", 0}},
+    .infer = sgd_infer,
+    .reference = sgd_reference,
+    .forms = {{"plain", sgd_lower}},
+    .sample = sgd_sample,
+    .cases = sgd_cases,
+};
+
+/* ---- adam ---- */
+
+enum { ADAM_HYPER = 4, ADAM_GATE = 5 };
+
+static enum status adam_infer(const struct call *call, struct tensor out[]) {
+    TRY(check_operands(call, ADAM_HYPER));
+    /* The gaps between parameters are zero and must stay so: 0 / (0 + epsilon). */
+    if (!(attr(call, "epsilon") >= 0x1p-126))
+        return fail(STATUS_USAGE, "epsilon should be positive (at least 2^-126), it is %g", attr(call, "epsilon"));
+    set_outputs(call, out);
+    return STATUS_OK;
+}
+
+struct adam {
+    double beta1, beta1_rest, beta2, beta2_rest, epsilon, decay;
+    bool decoupled;
+    double rate, c1, c2;
+};
+
+/* Constants as the device gets them, in float32. */
+static struct adam adam_constants(const struct call *call, const double *hyper) {
+    return (struct adam){
+        .beta1 = (float)attr(call, "beta1"),
+        .beta1_rest = (float)(1 - attr(call, "beta1")),
+        .beta2 = (float)attr(call, "beta2"),
+        .beta2_rest = (float)(1 - attr(call, "beta2")),
+        .epsilon = (float)attr(call, "epsilon"),
+        .decay = (float)attr(call, "weight_decay"),
+        .decoupled = attr(call, "decoupled") != 0,
+        .rate = hyper[0],
+        .c1 = hyper[1],
+        .c2 = hyper[2],
+    };
+}
+
+/* A number with the error that a device may have made so far. */
+struct value {
+    double is, error;
+};
+
+/* sqrt is 1 / inversesqrt on a device, 2 ulp and 2.5 ulp (Vulkan specification): 9 u. */
+static struct value root(struct value x) {
+    double is = sqrt(x.is), below = sqrt(fmax(x.is - x.error, 0)), above = sqrt(x.is + x.error);
+    return (struct value){is, fmax(is - below, above - is) + 9 * UNIT_ROUNDOFF * is};
+}
+
+/* lr m c1 / (sqrt(v c2) + epsilon), with a rounding each and 5 u of the division (2.5 ulp). */
+static struct value adam_step(const struct adam *adam, struct value m, struct value v) {
+    const double u = UNIT_ROUNDOFF;
+    struct value scaled = {adam->c2 * v.is, adam->c2 * v.error + u * adam->c2 * v.is + FLUSHED}, bottom = root(scaled);
+    bottom.is += adam->epsilon;
+    bottom.error += u * bottom.is;
+    double step = adam->rate * adam->c1 * m.is / bottom.is;
+    double error = fabs(adam->rate * adam->c1) * m.error / bottom.is + fabs(step) * (bottom.error / bottom.is + 7 * u);
+    return (struct value){step, error};
+}
+
+static void adam_reference(const struct call *call, const double *const in[], double *const out[],
+                           double *const bound[]) {
+    const double u = UNIT_ROUNDOFF;
+    struct adam adam = adam_constants(call, in[ADAM_HYPER]);
+    bool open = is_open(call, in, ADAM_GATE);
+    for (uint64_t i = 0; i < shape_count(call->in[0]->shape); i++) {
+        bound[0][i] = bound[1][i] = bound[2][i] = 0;
+        if (!open)
+            continue;
+        double w = in[0][i], g = in[1][i], terms = fabs(g);
+        if (adam.decoupled) {
+            w *= 1 - adam.rate * adam.decay;
+        } else {
+            g += adam.decay * w;
+            terms += fabs(adam.decay * w);
+        }
+        /* g is within 2 u terms; its product adds two roundings, its square four halves of that and three. */
+        struct value m = {adam.beta1 * in[2][i] + adam.beta1_rest * g, 0};
+        m.error = 4 * u * (fabs(adam.beta1 * in[2][i]) + adam.beta1_rest * terms) + FLUSHED;
+        struct value v = {adam.beta2 * in[3][i] + adam.beta2_rest * g * g, 0};
+        v.error = 4 * u * adam.beta2 * in[3][i] + 8 * u * adam.beta2_rest * terms * terms + FLUSHED;
+        struct value step = adam_step(&adam, m, v);
+        out[0][i] = w - step.is;
+        out[1][i] = m.is;
+        out[2][i] = v.is;
+        bound[0][i] = step.error + (adam.decoupled ? 3 : 0) * u * fabs(w) + u * fabs(out[0][i]) + FLUSHED;
+        bound[1][i] = m.error;
+        bound[2][i] = v.error;
+    }
+}
+
+static bool adam_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    struct dispatch constants = {0};
+    dispatch_push_float(&constants, attr(call, "beta1"));
+    dispatch_push_float(&constants, 1 - attr(call, "beta1"));
+    dispatch_push_float(&constants, attr(call, "beta2"));
+    dispatch_push_float(&constants, 1 - attr(call, "beta2"));
+    dispatch_push_float(&constants, attr(call, "epsilon"));
+    dispatch_push_float(&constants, attr(call, "weight_decay"));
+    dispatch_push(&constants, attr(call, "decoupled") != 0);
+    return lower_flat(call, facts, lowering, 2, &constants);
+}
+
+/* v is a mean of squares, sometimes zero; hyper as at the third step. */
+static double adam_sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
+    static const double hyper[4] = {0.25, 3.690037, 333.66683, 0};
+    bool closed = kind == DATA_HOSTILE && call->in[ADAM_GATE];
+    if (input == ADAM_HYPER && !closed)
+        return hyper[index];
+    if (input == 3 && !closed)
+        return index % 16 == 5 ? 0 : pow(random_uniform(seed, 3, (uint32_t)index), 2);
+    return kind == DATA_HOSTILE ? sample_hostile(call, ADAM_GATE, input, index, seed) : NAN;
+}
+
+#define FLAT4(shape) "parameters=" shape " gradients=" shape " m=" shape " v=" shape " hyper=1x1x1x4 "
+static const char *const adam_cases[] = {
+    FLAT4("1x1x1x4097") "weight_decay=0.01",
+    FLAT4("1x1x1x1"),
+    FLAT4("3x3x5x7") "weight_decay=0.125 decoupled=1 gate=1x1x1x4",
+    FLAT4("1x1x1x1030") "beta1=0.5 beta2=0.75 epsilon=0.1 gate=2x3x3x5",
+    "+" FLAT4("1x1x1x2000003") "gate=1x1x1x4",
+    NULL,
+};
+
+const struct op op_adam = {
+    .name = "adam",
+    .inputs = {"parameters", "gradients", "m", "v", "hyper", "gate?"},
+    .outputs = {"parameters", "m", "v"},
+    .updates = {1, 3, 4},
+    .attributes = {{"beta1", 0.9}, {"beta2", 0.999}, {"epsilon", 1e-8}, {"weight_decay", 0}, {"decoupled", 0}},
+    .infer = adam_infer,
+    .reference = adam_reference,
+    .forms = {{"plain", adam_lower}},
+    .sample = adam_sample,
+    .no_exact = true,
+    .cases = adam_cases,
+};
