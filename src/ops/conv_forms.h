@@ -6,6 +6,11 @@
 
 #include "ir/op.h"
 
+/* Software devices (fast texel reads and shuffles), without groups, at most 8 taps in a row. */
+bool conv_forms_subgroup(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_subgroup_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_subgroup_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+
 /* Any device, any shape. */
 bool conv_forms_plain(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_plain_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);

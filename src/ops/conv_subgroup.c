@@ -1,0 +1,235 @@
+/*
+ * conv_subgroup: the convolution ops for devices where bulk reads through texel buffers and subgroup shuffles are cheap
+ * and shared memory and barriers are not (software devices). The loops are in shaders/conv2d_subgroup.comp and
+ * conv2d_subgroup_weight.comp; here is the choice of their block sizes.
+ */
+#include "ops/conv_forms.h"
+
+#include "base/memory.h"
+#include "ops/conv_geometry.h"
+
+enum { RELU = 1, BIAS = 2, RESIDUAL = 4 };
+
+/* Multiply-adds from which a larger block (faster, but twice the code to compile) is worth it. */
+#define LARGE_WORK 32e6
+/* Most taps in a row, and columns that a block may need: both are unrolled. */
+#define TAPS_MOST 8
+#define SPAN_MOST 64
+/* Workgroups of the weight gradient: enough to share them evenly between the cores of a large machine. */
+#define WEIGHT_GROUPS 96
+
+static uint32_t quads(uint32_t count) {
+    return (count + 3) / 4;
+}
+
+static bool tensors_fit(const struct call *call, const struct device_facts *facts) {
+    for (int i = 0; i < OP_INPUTS; i++)
+        if (call->in[i] && tensor_elements(call->in[i]) / 4 > facts->max_texel_elements)
+            return false;
+    return tensor_bytes(call->out[0]) <= facts->max_storage_range;
+}
+
+static bool applies(const struct call *call, const struct conv_geometry *conv, const struct device_facts *facts) {
+    uint32_t size = facts->subgroup_size;
+    return facts->prefers_texels && facts->subgroup_shuffle && (size == 4 || size == 8 || size == 16) &&
+           facts->max_storage_texels >= 4 && conv->groups == 1 && conv->weight.d[KW] <= TAPS_MOST &&
+           (conv->weight.d[KW] - 1) * conv->dilation[COLUMNS] + 8 * conv->stride[COLUMNS] <= SPAN_MOST &&
+           tensors_fit(call, facts);
+}
+
+/* Lanes side by side over the vec4s of the channels: a power of two, at most the subgroup. */
+static uint32_t lanes_for(uint32_t channels, const struct device_facts *facts) {
+    uint32_t lanes = 1;
+    while (lanes < quads(channels) && lanes < facts->subgroup_size)
+        lanes *= 2;
+    return lanes;
+}
+
+/* ---- forward, input gradient ---- */
+
+/* The block of target pixels that a team computes. width: of the source, if a block spans all of its columns. */
+struct block {
+    uint32_t rows, columns, width;
+};
+
+static struct block choose_block(const struct conv_geometry *conv, bool backward) {
+    bool large = conv_geometry_multiply_adds(conv) >= LARGE_WORK;
+    uint32_t pixels = conv->weight.d[KW] > 4 || !large ? 16 : 32, stride = conv->stride[COLUMNS];
+    struct shape target = backward ? conv->x : conv->y;
+    if (large && stride == 1 && conv->dilation[COLUMNS] == 1 && conv->x.d[W] == conv->y.d[W] && target.d[W] <= pixels)
+        return (struct block){MAX(MIN(pixels / target.d[W], target.d[H]), 1), target.d[W], target.d[W]};
+    uint32_t columns = backward ? 8 * stride : 8;
+    return (struct block){MAX(pixels / columns, 1), columns, 0};
+}
+
+/* Rows of the target that one dispatch computes, every `step`-th from `first` on, and which taps they use. */
+struct rows {
+    uint32_t count, first, step;
+    int64_t source_first, source_scale, source_step; /* see the push block of the shader */
+    uint32_t first_tap, tap_step, taps;
+};
+
+static struct rows forward_rows(const struct conv_geometry *conv) {
+    return (struct rows){.count = conv->y.d[H],
+                         .step = 1,
+                         .source_first = -(int64_t)conv->before[ROWS],
+                         .source_scale = conv->stride[ROWS],
+                         .source_step = conv->dilation[ROWS],
+                         .tap_step = 1,
+                         .taps = conv->weight.d[KH]};
+}
+
+/*
+ * Row r of dx gets a contribution from tap k if r + padding - k * dilation is a multiple of the stride. That depends on
+ * r modulo the stride only: `remainder`.
+ */
+static struct rows backward_rows(const struct conv_geometry *conv, uint32_t remainder) {
+    uint32_t stride = conv->stride[ROWS], dilation = conv->dilation[ROWS], taps = conv->weight.d[KH];
+    struct rows rows = {.first = remainder, .step = stride, .source_scale = 1, .tap_step = 1};
+    rows.count = (conv->x.d[H] - remainder + stride - 1) / stride;
+    int64_t start = (int64_t)remainder + conv->before[ROWS];
+    while (rows.tap_step * dilation % stride)
+        rows.tap_step++;
+    while (rows.first_tap < taps && (start - (int64_t)rows.first_tap * dilation) % stride)
+        rows.first_tap++;
+    if (rows.first_tap < taps) {
+        rows.taps = (taps - 1 - rows.first_tap) / rows.tap_step + 1;
+        rows.source_first = (start - (int64_t)rows.first_tap * dilation) / stride;
+        rows.source_step = -(int64_t)(rows.tap_step * dilation / stride);
+    }
+    return rows;
+}
+
+static uint32_t addend_flags(const struct call *call) {
+    return (attr(call, "relu") != 0 ? RELU : 0u) | (call->in[2] ? BIAS : 0u) | (call->in[3] ? RESIDUAL : 0u);
+}
+
+static void push_rows(struct dispatch *dispatch, const struct conv_geometry *conv, const struct rows *rows,
+                      bool backward) {
+    struct shape source = backward ? conv->y : conv->x, target = backward ? conv->x : conv->y;
+    uint32_t column_step = conv->weight.d[KI] * quads(conv->weight.d[KO]);
+    uint32_t row_step = conv->weight.d[KW] * column_step;
+    const uint32_t words[] = {
+        source.d[H],
+        source.d[W],
+        rows->count,
+        target.d[W],
+        target.d[H],
+        target.d[W],
+        rows->first,
+        rows->step,
+        (uint32_t)rows->source_first,
+        (uint32_t)rows->source_scale,
+        (uint32_t)rows->source_step,
+        rows->taps,
+        source.d[N],
+        source.d[C],
+        target.d[C],
+        quads(conv->weight.d[KO]),
+        rows->first_tap * row_step,
+        rows->tap_step * row_step,
+        column_step,
+    };
+    for (size_t i = 0; i < COUNT(words); i++)
+        dispatch_push(dispatch, words[i]);
+}
+
+static void add_rows(const struct call *call, const struct device_facts *facts, const struct conv_geometry *conv,
+                     const struct rows *rows, bool backward, struct lowering *lowering) {
+    uint32_t channels = backward ? conv->x.d[C] : conv->y.d[C], columns = backward ? conv->x.d[W] : conv->y.d[W];
+    uint32_t lanes = lanes_for(channels, facts), flags = backward ? 0 : addend_flags(call);
+    uint32_t tiles = (quads(channels) + lanes - 1) / lanes;
+    struct block block = choose_block(conv, backward);
+    struct dispatch *dispatch = lowering_add(lowering, "conv2d_subgroup");
+    dispatch_input(dispatch, 0);
+    dispatch_input(dispatch, 1);
+    dispatch_input(dispatch, flags & BIAS ? 2 : 1); /* the weights stand in for an addend that is absent */
+    dispatch_input(dispatch, flags & RESIDUAL ? 3 : 1);
+    dispatch_output(dispatch, 0);
+    const uint32_t constants[] = {
+        facts->subgroup_size,
+        lanes,
+        block.rows,
+        block.columns,
+        conv->weight.d[KW],
+        conv->stride[COLUMNS],
+        conv->dilation[COLUMNS],
+        conv->before[COLUMNS],
+        block.width,
+        backward,
+        flags,
+    };
+    for (size_t i = 0; i < COUNT(constants); i++)
+        dispatch_constant(dispatch, constants[i]);
+    push_rows(dispatch, conv, rows, backward);
+    dispatch_push(dispatch, tiles);
+    uint64_t blocks = (uint64_t)conv->x.d[N] * ceil_div(rows->count, block.rows) * ceil_div(columns, block.columns);
+    dispatch_linear(dispatch, ceil_div(blocks, facts->subgroup_size / lanes) * tiles, 1);
+    double share = (double)rows->count / (backward ? conv->x.d[H] : conv->y.d[H]);
+    dispatch->flops = 2 * share * conv_geometry_multiply_adds(conv);
+    dispatch->bytes = 4 * share * (double)(shape_count(conv->x) + shape_count(conv->y));
+}
+
+bool conv_forms_subgroup(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->in[1], call->out[0]);
+    if (!applies(call, &conv, facts))
+        return false;
+    struct rows rows = forward_rows(&conv);
+    add_rows(call, facts, &conv, &rows, false, lowering);
+    return true;
+}
+
+bool conv_forms_subgroup_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    struct conv_geometry conv = conv_geometry_of(call, call->out[0], call->in[1], call->in[0]);
+    uint32_t remainders = MIN(conv.stride[ROWS], conv.x.d[H]);
+    if (!applies(call, &conv, facts) || remainders > LOWERING_DISPATCHES)
+        return false;
+    for (uint32_t remainder = 0; remainder < remainders; remainder++) {
+        struct rows rows = backward_rows(&conv, remainder);
+        add_rows(call, facts, &conv, &rows, true, lowering);
+    }
+    return true;
+}
+
+/* ---- weight gradient ---- */
+
+bool conv_forms_subgroup_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->out[0], call->in[1]);
+    if (!applies(call, &conv, facts))
+        return false;
+    uint32_t lanes = lanes_for(conv.y.d[C], facts), teams = facts->subgroup_size / lanes, taps = conv.weight.d[KW];
+    uint32_t tile_quads = MIN(quads(conv.x.d[C]), MIN(MAX(12 / taps, 1), 4)), columns = MIN(conv.y.d[W], 4);
+    uint32_t channel_tiles = (quads(conv.x.d[C]) + tile_quads - 1) / tile_quads;
+    uint32_t filter_tiles = (quads(conv.y.d[C]) + lanes - 1) / lanes;
+    uint32_t tiles = conv.weight.d[KH] * channel_tiles * filter_tiles, rows = conv.y.d[N] * conv.y.d[H];
+    uint64_t part = (uint64_t)conv.weight.d[KH] * taps * conv.weight.d[KI] * quads(conv.y.d[C]);
+    /* At least four rows a chunk, and all parts together within the storage range. */
+    uint32_t most = (uint32_t)MIN(ceil_div(rows, 4 * teams), MAX(facts->max_storage_range / (16 * part * teams), 1));
+    uint32_t chunk_rows = (uint32_t)ceil_div(rows, (uint64_t)MIN(MAX(WEIGHT_GROUPS / tiles, 1), most) * teams);
+    uint32_t groups = (uint32_t)ceil_div(rows, (uint64_t)chunk_rows * teams), parts = groups * teams;
+    struct dispatch *dispatch = lowering_add(lowering, "conv2d_subgroup_weight");
+    dispatch_input(dispatch, 0);
+    dispatch_input(dispatch, 1);
+    if (parts == 1)
+        dispatch_output(dispatch, 0);
+    else
+        dispatch_scratch(dispatch, 0);
+    const uint32_t constants[] = {facts->subgroup_size,  lanes, tile_quads, columns, taps, conv.stride[COLUMNS],
+                                  conv.dilation[COLUMNS]};
+    for (size_t i = 0; i < COUNT(constants); i++)
+        dispatch_constant(dispatch, constants[i]);
+    const uint32_t words[] = {conv.x.d[H],       conv.x.d[W],          conv.y.d[H],       conv.y.d[W],
+                              conv.before[ROWS], conv.before[COLUMNS], conv.stride[ROWS], conv.dilation[ROWS],
+                              conv.x.d[N],       conv.x.d[C],          conv.y.d[C],       conv.weight.d[KH],
+                              channel_tiles,     filter_tiles,         chunk_rows};
+    for (size_t i = 0; i < COUNT(words); i++)
+        dispatch_push(dispatch, words[i]);
+    dispatch_linear(dispatch, (uint64_t)groups * tiles, 1);
+    dispatch->flops = 2 * conv_geometry_multiply_adds(&conv);
+    dispatch->bytes = 4 * (double)(shape_count(conv.x) + shape_count(conv.y));
+    if (parts == 1)
+        return true;
+    lowering->scratch_bytes[0] = 16 * part * parts;
+    conv_forms_sum_parts(lowering, (uint32_t)part, parts);
+    return true;
+}
