@@ -148,17 +148,17 @@ static enum status run_case(struct store *store, const struct verify_options *op
     return STATUS_OK;
 }
 
-static bool has_kind(const struct op *op, int kind) {
-    return !(kind == DATA_EXACT && op->no_exact) && !(kind == DATA_HOSTILE && op->no_hostile);
+static bool has_kind(const struct op *op, int kind, bool exact) {
+    return !(kind == DATA_EXACT && (op->no_exact || !exact)) && !(kind == DATA_HOSTILE && op->no_hostile);
 }
 
 /* All kinds of data for one case and one form; random data once signed (odd seed) and once positive (even seed). */
 static enum status run_kinds(struct store *store, const struct verify_options *options,
                              const struct verify_case *parsed, const struct verify_case *other, const char *line,
-                             const char *form, struct verify_summary *summary) {
+                             const char *form, bool exact, struct verify_summary *summary) {
     uint32_t seed = options->seed ? options->seed : 1;
     for (int kind = DATA_EXACT; kind <= DATA_HOSTILE; kind++) {
-        if (!has_kind(parsed->op, kind) || (options->kind >= 0 && options->kind != kind))
+        if (!has_kind(parsed->op, kind, exact) || (options->kind >= 0 && options->kind != kind))
             continue;
         bool both = kind == DATA_RANDOM && !options->seed;
         for (uint32_t s = seed; s <= seed + both; s++) {
@@ -170,9 +170,9 @@ static enum status run_kinds(struct store *store, const struct verify_options *o
     return STATUS_OK;
 }
 
-/* Does this form run this case on this device? */
+/* Does this form run this case on this device, and does the case have exact data? */
 static enum status applies(const struct store *store, const struct verify_case *parsed, const struct form *form,
-                           bool *answer) {
+                           bool *answer, bool *exact) {
     struct graph graph;
     size_t node;
     graph_create(&graph);
@@ -183,6 +183,7 @@ static enum status applies(const struct store *store, const struct verify_case *
         graph_call(&graph, node, &call);
         status = memory_zeroed(1, sizeof *lowering, &lowering);
         *answer = status == STATUS_OK && form->lower(&call, vk_facts(store_device(store)), lowering);
+        *exact = !call.op->has_exact || call.op->has_exact(&call);
         free(lowering);
     }
     graph_destroy(&graph);
@@ -196,12 +197,12 @@ static enum status run_forms(struct store *store, const struct verify_options *o
     if (other_line)
         TRY(verify_case_parse(op, other_line, &other));
     for (const struct form *form = op->forms; form->name; form++) {
-        bool answer = false;
+        bool answer = false, exact = false;
         if (options->form && strcmp(options->form, form->name) != 0)
             continue;
-        TRY(applies(store, &parsed, form, &answer));
+        TRY(applies(store, &parsed, form, &answer, &exact));
         if (answer)
-            TRY(run_kinds(store, options, &parsed, other_line ? &other : NULL, line, form->name, summary));
+            TRY(run_kinds(store, options, &parsed, other_line ? &other : NULL, line, form->name, exact, summary));
     }
     return STATUS_OK;
 }

@@ -91,6 +91,7 @@ struct op {
 
     bool no_exact;   /* the op has no exact data (softmax, normalization, ...) */
     bool no_hostile; /* the op defines no answer for NaN, infinities, ... */
+    bool (*has_exact)(const struct call *call); /* optional: false for calls that have no exact data, unlike others */
 
     /*
      * Shapes that verify runs, one a line: "x=2x9x9x5 weight=3x3x5x7 stride_h=2 ...". Operands by name with four

@@ -246,22 +246,16 @@ static bool reduce_lower(const struct call *call, const struct device_facts *fac
     return first->groups[1] <= facts->max_groups[1];
 }
 
-/*
- * Exact data: whole numbers, with variance + epsilon a power of four. An epsilon for which a float32 variance cannot
- * give that gets x = mean, so that dgamma is zero.
- */
+/* Exact data: whole numbers, with variance + epsilon a power of four, for an epsilon of few bits. */
+static bool reduce_has_exact(const struct call *call) {
+    double epsilon = attr(call, "epsilon");
+    return epsilon <= 1 && epsilon * 256 == rint(epsilon * 256);
+}
+
 static double reduce_sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
-    if (kind != DATA_EXACT)
-        return input == VARIANCE ? sample_variance(kind, input, index, seed) : NAN;
-    uint32_t channel = (uint32_t)(index % channel_count(call, input));
-    double epsilon = attr(call, "epsilon"), square = 1 << 2 * random_below(seed, VARIANCE, channel, 3);
-    double mean = random_below(seed, MEAN, channel, 9) - 4.0;
-    bool dyadic = epsilon <= 1 && epsilon * 256 == rint(epsilon * 256);
-    if (input == VARIANCE)
-        return dyadic ? square - epsilon : square;
-    if (input == MEAN || (input == X && !dyadic))
-        return mean;
-    return random_below(seed, 8 + (uint32_t)input, (uint32_t)index, 9) - 4.0 + (input == X ? mean : 0);
+    if (input == VARIANCE && kind == DATA_EXACT)
+        return (1 << 2 * random_below(seed, VARIANCE, (uint32_t)index, 3)) - attr(call, "epsilon");
+    return input == VARIANCE ? sample_variance(kind, input, index, seed) : NAN;
 }
 
 static const char *const reduce_cases[] = {"x=2x5x3x7 mean=1x1x1x7 variance=1x1x1x7 dy=2x5x3x7 epsilon=1",
@@ -283,6 +277,7 @@ const struct op op_batch_norm_backward_reduce = {
     .reference = reduce_reference,
     .forms = {{"plain", reduce_lower}},
     .sample = reduce_sample,
+    .has_exact = reduce_has_exact,
     .no_hostile = true,
     .cases = reduce_cases,
 };

@@ -142,11 +142,14 @@ static bool update_lower(const struct call *call, const struct device_facts *fac
     return true;
 }
 
-/* Exact data needs factors of few bits; with others the exact data are zeros, which prove nothing. */
-static double update_sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
+/* Factors of few bits. */
+static bool update_has_exact(const struct call *call) {
     double factors[] = {attr(call, "momentum") * 256, attr(call, "momentum") * attr(call, "correction") * 256};
-    if (kind == DATA_EXACT)
-        return factors[0] == rint(factors[0]) && factors[1] == rint(factors[1]) ? NAN : 0;
+    return factors[0] == rint(factors[0]) && factors[1] == rint(factors[1]);
+}
+
+static double update_sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
+    (void)call;
     if (kind == DATA_RANDOM && input % 2)
         return 0.05 + 2 * random_uniform(seed, (uint32_t)input, (uint32_t)index);
     return NAN;
@@ -168,6 +171,7 @@ const struct op op_batch_norm_update = {
     .reference = update_reference,
     .forms = {{"plain", update_lower}},
     .sample = update_sample,
+    .has_exact = update_has_exact,
     .no_hostile = true,
     .cases = update_cases,
 };
