@@ -53,6 +53,7 @@ void main() {
         vec4 value = sum[p];
         if ((flags & (BIAS | RESIDUAL)) != 0u)
             value += LOAD(addend, (flags & BIAS) != 0u ? quad : target);
-        y[target] = (flags & RELU) != 0u ? max(value, vec4(0.0)) : value;
+        precise vec4 positive = mix(value, vec4(0.0), lessThan(value, vec4(0.0))); // max() would lose a NaN
+        y[target] = (flags & RELU) != 0u ? positive : value;
     }
 }

@@ -13,5 +13,6 @@ void main() {
     if (i >= count)
         return;
     vec4 value = y[i] + LOAD(residual, i);
-    y[i] = relu != 0u ? max(value, vec4(0.0)) : value;
+    precise vec4 positive = mix(value, vec4(0.0), lessThan(value, vec4(0.0))); // max() would lose a NaN
+    y[i] = relu != 0u ? positive : value;
 }

@@ -149,8 +149,8 @@ void main() {
                 result += LOAD(bias, quad);
             if ((FLAGS & RESIDUAL) != 0u)
                 result += LOAD(residual, at);
-            if ((FLAGS & RELU) != 0u)
-                result = max(result, vec4(0.0));
+            precise vec4 positive = mix(result, vec4(0.0), lessThan(result, vec4(0.0))); // max() would lose a NaN
+            result = (FLAGS & RELU) != 0u ? positive : result;
             target[at] = mix(vec4(0.0), result, lessThan(4 * quad + ivec4(0, 1, 2, 3), ivec4(target_channels)));
         }
 }

@@ -1,310 +1,180 @@
-/* Convolution: shapes and errors, the float64 reference and its adjoints, and lowering for weak devices. */
-#include "base/memory.h"
-#include "base/random.h"
-#include "ir/graph.h"
-#include "vk/kernel_table.h"
+/* conv: shapes and refusals, the float64 reference against hand, gradients and adjoints, and lowering for devices. */
+#include "support.h"
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+static const char *const ops[] = {"conv2d", "conv2d_backward_input", "conv2d_backward_weight"};
 
-#include <cmocka.h>
+static void nonsense_is_refused(void **state) {
+    (void)state;
+    assert_refused("conv2d", "x=1x4x4x3 weight=3x3x4x8", "weight takes 4 input channels, x has 3");
+    assert_refused("conv2d", "x=1x2x9x3 weight=3x3x3x8", "2 rows, the kernel with dilation spans 3");
+    assert_refused("conv2d", "x=1x9x9x3 weight=3x3x3x8 dilation_w=5", "9 columns, the kernel with dilation spans 11");
+    assert_refused("conv2d", "x=1x4x4x6 weight=3x3x2x8 groups=3", "groups=3");
+    assert_refused("conv2d", "x=1x4x4x3 weight=1x1x3x8 stride_h=0", "stride_h=0");
+    assert_refused("conv2d", "x=1x4x4x3 weight=1x1x3x8 pad_left=-1", "pad_left=-1");
+    assert_refused("conv2d", "x=1x4x4x3 weight=1x1x3x8 pad_left=0.5", "pad_left=0.5");
+    assert_refused("conv2d", "x=1x4x4x3 weight=1x1x3x8 bias=1x1x1x7", "bias is 1x1x1x7");
+    assert_refused("conv2d", "x=1x4x4x3 weight=1x1x3x8 residual=1x4x3x8", "residual is 1x4x3x8");
+    assert_refused("conv2d", "x=32768x128x128x1 weight=1x1x1x4 pad_top=1", "more than 2^31 elements");
+    assert_refused("conv2d_backward_input", "dy=1x4x4x8 weight=3x3x3x8 h=4 w=4", "dy is 1x4x4x8");
+    assert_refused("conv2d_backward_input", "dy=1x4x4x8 weight=3x3x3x8 w=6", "h=0");
+    assert_refused("conv2d_backward_weight", "x=1x4x4x3 dy=1x4x4x8 kh=3 kw=3", "the convolution gives 1x2x2x8");
+    assert_refused("conv2d_backward_weight", "x=1x4x4x3 dy=1x4x4x8 kh=3", "kw=0");
+    assert_refused("conv2d_backward_weight", "x=1x4x4x3 dy=2x4x4x8 kh=1 kw=1", "dy is 2x4x4x8");
+}
 
-/* One node made from a line such as "x=2x9x9x5 weight=3x3x5x7 stride_h=2". */
-struct problem {
+static void it_has_its_values(void **state) {
+    (void)state;
     struct graph graph;
     struct call call;
-    double *in[OP_INPUTS], *out[OP_OUTPUTS], *bound[OP_OUTPUTS];
-};
-
-static double *allocate(struct shape shape) {
-    double *values;
-    assert_int_equal(memory_zeroed((size_t)shape_count(shape), sizeof *values, &values), STATUS_OK);
-    return values;
-}
-
-static void fill_random(double *values, struct shape shape, uint32_t stream) {
-    for (uint64_t i = 0; i < shape_count(shape); i++)
-        values[i] = 2 * random_uniform(7, stream, (uint32_t)i) - 1;
-}
-
-/* Appends the node; the graph's status tells whether it was accepted. */
-static void parse(struct graph *graph, const char *op_name, const char *line) {
-    const struct op *op = op_find(op_name);
-    tensor_id in[OP_INPUTS + 1];
-    struct attribute attributes[OP_ATTRIBUTES + 1] = {{NULL, 0}};
-    char copy[512], names[OP_ATTRIBUTES][32];
-    size_t attribute_count = 0;
-    assert_non_null(op);
-    for (int i = 0; i < OP_INPUTS; i++)
-        in[i] = i < op_input_count(op) ? TENSOR_ABSENT : TENSOR_NONE;
-    in[OP_INPUTS] = TENSOR_NONE;
-    snprintf(copy, sizeof copy, "%s", line + (line[0] == '+'));
-    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
-        char name[32];
-        struct shape s;
-        double value;
-        if (sscanf(word, "%31[^=]=%ux%ux%ux%u", name, &s.d[0], &s.d[1], &s.d[2], &s.d[3]) == 5) {
-            assert_true(op_input_index(op, name) >= 0);
-            in[op_input_index(op, name)] = graph_tensor(graph, name, DTYPE_F32, s, TENSOR_TEMPORARY);
-        } else {
-            assert_int_equal(sscanf(word, "%31[^=]=%lf", name, &value), 2);
-            strcpy(names[attribute_count], name);
-            attributes[attribute_count] = (struct attribute){names[attribute_count], value};
-            attributes[++attribute_count].name = NULL;
-        }
-    }
-    graph_apply(graph, op_name, in, attributes);
-}
-
-static void problem_create(struct problem *problem, const char *op, const char *line) {
-    memset(problem, 0, sizeof *problem);
-    graph_create(&problem->graph);
-    parse(&problem->graph, op, line);
-    if (graph_status(&problem->graph) != STATUS_OK)
-        fail_msg("%s %s: %s", op, line, status_message());
-    graph_call(&problem->graph, 0, &problem->call);
-    for (int i = 0; i < OP_INPUTS; i++)
-        if (problem->call.in[i]) {
-            problem->in[i] = allocate(problem->call.in[i]->shape);
-            fill_random(problem->in[i], problem->call.in[i]->shape, (uint32_t)i);
-        }
-    problem->out[0] = allocate(problem->call.out[0]->shape);
-    problem->bound[0] = allocate(problem->call.out[0]->shape);
-}
-
-static void problem_destroy(struct problem *problem) {
-    for (int i = 0; i < OP_INPUTS; i++)
-        free(problem->in[i]);
-    free(problem->out[0]);
-    free(problem->bound[0]);
-    graph_destroy(&problem->graph);
-}
-
-static void problem_run(struct problem *problem) {
-    problem->call.op->reference(&problem->call, (const double *const *)problem->in, problem->out, problem->bound);
-}
-
-/* ---- infer ---- */
-
-static void expect_refused(const char *op, const char *line, const char *words) {
-    struct graph graph;
+    tensor_id in[OP_INPUTS];
+    double y[4], bound[4];
+    const double x[] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, weight[] = {1, -1, 2, -3}, bias[] = {7};
     graph_create(&graph);
-    parse(&graph, op, line);
-    assert_int_equal(graph_status(&graph), STATUS_USAGE);
-    if (!strstr(status_message(), words))
-        fail_msg("%s %s says \"%s\", not \"%s\"", op, line, status_message(), words);
+    apply_case(&graph, "conv2d", "x=1x3x3x1 weight=2x2x1x1 bias=1x1x1x1 relu=1 stride_w=2 pad_right=1", in);
+    graph_call(&graph, 0, &call);
+    assert_true(shape_equal(call.out[0]->shape, shape4(1, 2, 2, 1)));
+    call.op->reference(&call, (const double *const[OP_INPUTS]){x, weight, bias}, (double *const[]){y},
+                       (double *const[]){bound});
+    /* (1 - 2 + 8 - 15) + 7, (3 + 12) + 7; (4 - 5 + 14 - 24) + 7 is negative, (6 + 18) + 7 */
+    const double expected[] = {0, 22, 0, 31};
+    assert_memory_equal(y, expected, sizeof expected);
+    /* 4 sqrt(5) u (|1| + |2| + |8| + |15| + |7|), plus u |y| of the sum -1 */
+    assert_true(fabs(bound[0] - (4 * sqrt(5) * 33 + 1) * 0x1p-24) < 1e-15);
     graph_destroy(&graph);
 }
 
-static void test_refusals(void **state) {
-    (void)state;
-    expect_refused("conv2d", "x=1x4x4x3 weight=3x3x4x8", "weight takes 4 input channels, x has 3");
-    expect_refused("conv2d", "x=1x2x9x3 weight=3x3x3x8", "2 rows, the kernel with dilation spans 3");
-    expect_refused("conv2d", "x=1x9x9x3 weight=3x3x3x8 dilation_w=5", "9 columns, the kernel with dilation spans 11");
-    expect_refused("conv2d", "x=1x4x4x6 weight=3x3x2x8 groups=3", "groups=3");
-    expect_refused("conv2d", "x=1x4x4x3 weight=1x1x3x8 stride_h=0", "stride_h=0");
-    expect_refused("conv2d", "x=1x4x4x3 weight=1x1x3x8 pad_left=-1", "pad_left=-1");
-    expect_refused("conv2d", "x=1x4x4x3 weight=1x1x3x8 pad_left=0.5", "pad_left=0.5");
-    expect_refused("conv2d", "x=1x4x4x3 weight=1x1x3x8 bias=1x1x1x7", "bias is 1x1x1x7");
-    expect_refused("conv2d", "x=1x4x4x3 weight=1x1x3x8 residual=1x4x3x8", "residual is 1x4x3x8");
-    expect_refused("conv2d", "x=65536x128x128x1 weight=1x1x1x4 pad_top=16384", "more than 2^31 elements");
-    expect_refused("conv2d_backward_input", "dy=1x4x4x8 weight=3x3x3x8 h=4 w=4", "dy is 1x4x4x8");
-    expect_refused("conv2d_backward_input", "dy=1x4x4x8 weight=3x3x3x8 w=6", "h=0");
-    expect_refused("conv2d_backward_weight", "x=1x4x4x3 dy=1x4x4x8 kh=3 kw=3", "the convolution gives 1x2x2x8");
-    expect_refused("conv2d_backward_weight", "x=1x4x4x3 dy=1x4x4x8 kh=3", "kw=0");
-    expect_refused("conv2d_backward_weight", "x=1x4x4x3 dy=2x4x4x8 kh=1 kw=1", "dy is 2x4x4x8");
-}
-
-/* ---- reference ---- */
-
-static void test_by_hand(void **state) {
-    (void)state;
-    struct problem p;
-    problem_create(&p, "conv2d", "x=1x3x3x1 weight=2x2x1x1 bias=1x1x1x1 relu=1 stride_w=2 pad_right=1");
-    static const double x[] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, weight[] = {1, -1, 2, -3};
-    memcpy(p.in[0], x, sizeof x);
-    memcpy(p.in[1], weight, sizeof weight);
-    p.in[2][0] = 7;
-    problem_run(&p);
-    /* (1 - 2 + 8 - 15) + 7, (3 + 12) + 7; (4 - 5 + 14 - 24) + 7 is negative, (6 + 18) + 7 */
-    static const double expected[] = {0, 22, 0, 31};
-    p.in[2][0] = 7;
-    assert_true(shape_equal(p.call.out[0]->shape, shape4(1, 2, 2, 1)));
-    assert_memory_equal(p.out[0], expected, sizeof expected);
-    /* 4 sqrt(5) u (|1| + |2| + |8| + |15| + |7|), plus u |y| of the sum -1 */
-    assert_float_equal(p.bound[0][0], (4 * sqrt(5) * 33 + 1) * 0x1p-24, 1e-12);
-    problem_destroy(&p);
-}
-
 /* A kernel with a single 1 copies a shifted, strided picture. */
-static void test_single_tap(void **state) {
+static void one_tap_moves_the_picture(void **state) {
     (void)state;
-    struct problem p;
-    problem_create(&p, "conv2d",
-                   "x=2x9x8x6 weight=3x2x3x4 groups=2 stride_h=2 stride_w=3 pad_top=2 pad_left=1 dilation_h=3");
-    struct shape xs = p.call.in[0]->shape, ys = p.call.out[0]->shape, ws = p.call.in[1]->shape;
-    const uint32_t k = 1, l = 1, i = 2, o = 3, group = 1;
-    memset(p.in[1], 0, (size_t)shape_count(ws) * sizeof(double));
-    p.in[1][((k * ws.d[1] + l) * ws.d[2] + i) * ws.d[3] + o] = 1;
-    problem_run(&p);
-    for (uint32_t at = 0; at < shape_count(ys); at++) {
-        int channel = (int)(at % ys.d[3]), column = (int)(at / ys.d[3] % ys.d[2]);
-        int row = (int)(at / ys.d[3] / ys.d[2] % ys.d[1]), image = (int)(at / ys.d[3] / ys.d[2] / ys.d[1]);
-        int from_row = row * 2 + 3 * (int)k - 2, from_column = column * 3 + (int)l - 1;
-        bool hit = channel == (int)o && from_row >= 0 && from_row < (int)xs.d[1] && from_column >= 0 &&
-                   from_column < (int)xs.d[2];
-        int source = ((image * (int)xs.d[1] + from_row) * (int)xs.d[2] + from_column) * (int)xs.d[3] +
-                     (int)(group * ws.d[2] + i);
-        assert_true(p.out[0][at] == (hit ? p.in[0][source] : 0));
+    enum { TAP_ROW = 1, TAP_COLUMN = 1, CHANNEL = 2, FILTER = 3, GROUP = 1 };
+    struct graph graph;
+    struct evaluation evaluation;
+    tensor_id in[OP_INPUTS];
+    graph_create(&graph);
+    tensor_id out =
+        apply_case(&graph, "conv2d",
+                   "x=2x9x8x6 weight=3x2x3x4 groups=2 stride_h=2 stride_w=3 pad_top=2 pad_left=1 dilation_h=3", in);
+    evaluation_create(&evaluation, &graph);
+    evaluation_randomize_all(&evaluation, 3);
+    double weight[3 * 2 * 3 * 4] = {0};
+    weight[((TAP_ROW * 2 + TAP_COLUMN) * 3 + CHANNEL) * 4 + FILTER] = 1;
+    evaluation_set(&evaluation, in[1], weight);
+    evaluation_run(&evaluation, 1);
+    double *x = evaluation_values(&evaluation, in[0]), *y = evaluation_values(&evaluation, out);
+    struct shape ys = graph_shape(&graph, out);
+    for (int at = 0; at < (int)shape_count(ys); at++) {
+        int filter = at % 4, column = at / 4 % (int)ys.d[W], row = at / 4 / (int)ys.d[W] % (int)ys.d[H];
+        int image = at / 4 / (int)(ys.d[W] * ys.d[H]), from_row = row * 2 + 3 * TAP_ROW - 2;
+        int from_column = column * 3 + TAP_COLUMN - 1;
+        bool hit = filter == FILTER && from_row >= 0 && from_row < 9 && from_column >= 0 && from_column < 8;
+        int source = ((image * 9 + from_row) * 8 + from_column) * 6 + GROUP * 3 + CHANNEL;
+        assert_true(y[at] == (hit ? x[source] : 0));
     }
-    problem_destroy(&p);
+    free(x);
+    free(y);
+    evaluation_destroy(&evaluation);
+    graph_destroy(&graph);
 }
 
-static double dot(const double *a, const double *b, struct shape shape) {
-    double sum = 0;
-    for (uint64_t i = 0; i < shape_count(shape); i++)
-        sum += a[i] * b[i];
-    return sum;
-}
-
-/* Values of a backward op with the attributes of the forward call and two more. */
-static void run_backward(const struct call *forward, const char *name, const struct tensor *in[2],
-                         const double *const values[2], const struct tensor *shaped_as, double *out) {
-    struct call call = {.op = op_find(name), .in = {in[0], in[1]}, .out = {shaped_as}};
-    double *bound = allocate(shaped_as->shape);
-    for (int i = 0; forward->op->attributes[i].name; i++) {
-        int index = op_attribute_index(call.op, forward->op->attributes[i].name);
-        if (index >= 0)
-            call.attribute[index] = forward->attribute[i];
+/* Differences of the whole op, with bias, residual and relu. */
+static void it_has_gradients(void **state) {
+    (void)state;
+    static const char *const lines[] = {
+        "x=2x4x5x3 weight=3x2x3x5 bias=1x1x1x5 residual=2x4x6x5 relu=1 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1",
+        "x=1x5x5x4 weight=3x3x2x6 groups=2 stride_h=2 stride_w=2 pad_top=1 pad_right=1",
+        "x=1x6x5x2 weight=2x2x2x3 bias=1x1x1x3 dilation_h=2 stride_w=3",
+    };
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        struct graph graph;
+        tensor_id in[OP_INPUTS], wanted[OP_INPUTS];
+        size_t count = 0;
+        graph_create(&graph);
+        tensor_id y = apply_case(&graph, "conv2d", lines[i], in);
+        for (int j = 0; j < OP_INPUTS; j++)
+            if (in[j] != TENSOR_NONE)
+                wanted[count++] = in[j];
+        assert_gradient(&graph, y, wanted, count);
+        graph_destroy(&graph);
     }
-    call.op->reference(&call, values, (double *const[]){out}, (double *const[]){bound});
-    free(bound);
 }
 
-/* <conv(x, w), g> = <x, backward_input(g, w)> = <w, backward_weight(x, g)> for every short case. */
-static void test_adjoints(void **state) {
+/* <conv(x, w), g> = <x, backward_input(g, w)> = <w, backward_weight(x, g)> for every short case that is linear in both.
+ */
+static void it_has_adjoints(void **state) {
     (void)state;
     for (const char *const *line = op_find("conv2d")->cases; *line; line++) {
-        struct problem p;
-        if (**line == '+' || strstr(*line, "relu") || strstr(*line, "residual"))
+        struct graph graph;
+        struct evaluation evaluation;
+        tensor_id in[OP_INPUTS], gradient[2];
+        if (**line == '+' || strstr(*line, "relu") || strstr(*line, "bias") || strstr(*line, "residual"))
             continue;
-        problem_create(&p, "conv2d", *line);
-        const struct tensor *x = p.call.in[0], *weight = p.call.in[1], *y = p.call.out[0];
-        double *g = allocate(y->shape), *dx = allocate(x->shape), *dweight = allocate(weight->shape);
-        fill_random(g, y->shape, 9);
-        if (p.in[2])
-            memset(p.in[2], 0, (size_t)shape_count(p.call.in[2]->shape) * sizeof(double));
-        problem_run(&p);
-        run_backward(&p.call, "conv2d_backward_input", (const struct tensor *[]){y, weight},
-                     (const double *const[]){g, p.in[1]}, x, dx);
-        run_backward(&p.call, "conv2d_backward_weight", (const struct tensor *[]){x, y},
-                     (const double *const[]){p.in[0], g}, weight, dweight);
-        double expected = dot(p.out[0], g, y->shape), scale = 1e-12 * (double)shape_count(y->shape);
-        assert_true(fabs(expected) > 1e-6);
-        assert_float_equal(dot(p.in[0], dx, x->shape), expected, scale);
-        assert_float_equal(dot(p.in[1], dweight, weight->shape), expected, scale);
-        free(g);
-        free(dx);
-        free(dweight);
-        problem_destroy(&p);
+        graph_create(&graph);
+        tensor_id y = apply_case(&graph, "conv2d", *line, in);
+        tensor_id g = graph_tensor(&graph, "g", DTYPE_F32, graph_shape(&graph, y), TENSOR_INPUT);
+        graph_gradient(&graph, y, g, in, 2, gradient);
+        assert_int_equal(graph_status(&graph), STATUS_OK);
+        evaluation_create(&evaluation, &graph);
+        evaluation_randomize_all(&evaluation, 5);
+        evaluation_run(&evaluation, graph.node_count);
+        double expected = evaluation_product(&evaluation, y, g);
+        double room = 1e-12 * (double)(shape_count(graph_shape(&graph, y)) + shape_count(graph_shape(&graph, in[1])));
+        assert_true(fabs(expected) > 1e-3);
+        assert_true(fabs(evaluation_product(&evaluation, in[0], gradient[0]) - expected) < room);
+        assert_true(fabs(evaluation_product(&evaluation, in[1], gradient[1]) - expected) < room);
+        evaluation_destroy(&evaluation);
+        graph_destroy(&graph);
     }
 }
 
 /* ---- lowering ---- */
 
-static bool kernel_exists(const char *name) {
-    for (const struct kernel_module *module = kernel_table; module->name; module++)
-        if (strcmp(module->name, name) == 0)
-            return true;
-    return false;
+static void lower_case(struct graph *graph, const char *op, const char *line, const struct device_facts *facts,
+                       const char *form_name, struct call *call, struct lowering *lowering) {
+    tensor_id in[OP_INPUTS];
+    graph_create(graph);
+    apply_case(graph, op, line, in);
+    assert_int_equal(graph_status(graph), STATUS_OK);
+    graph_call(graph, 0, call);
+    const struct form *form = call->op->forms;
+    while (form->name && strcmp(form->name, form_name) != 0)
+        form++;
+    assert_non_null(form->name);
+    memset(lowering, 0, sizeof *lowering);
+    assert_true(form->lower(call, facts, lowering));
 }
 
-static const struct tensor *operand_tensor(const struct call *call, const struct operand *operand) {
-    return operand->kind == OPERAND_INPUT ? call->in[operand->index] : call->out[operand->index];
-}
-
-static void check_operand(const struct call *call, const struct device_facts *facts, const struct lowering *lowering,
-                          const struct operand *operand) {
-    uint64_t whole;
-    if (operand->kind == OPERAND_SCRATCH) {
-        whole = lowering->scratch_bytes[operand->index];
-    } else {
-        assert_non_null(operand_tensor(call, operand));
-        whole = tensor_bytes(operand_tensor(call, operand));
-    }
-    uint64_t bytes = operand->bytes ? operand->bytes : whole;
-    assert_true(bytes > 0 && bytes <= facts->max_storage_range);
-    assert_true(operand->offset % TENSOR_ALIGNMENT == 0);
-    assert_true(operand->offset + bytes <= whole);
-}
-
-static void check_lowering(const struct call *call, const struct device_facts *facts, const struct form *form) {
-    struct lowering lowering = {0};
-    if (!form->lower(call, facts, &lowering))
-        return;
-    assert_true(lowering.count > 0);
-    for (uint32_t i = 0; i < lowering.count; i++) {
-        const struct dispatch *dispatch = &lowering.dispatches[i];
-        if (!kernel_exists(dispatch->kernel))
-            fail_msg("no kernel %s", dispatch->kernel);
-        assert_true(dispatch->push_count * 4 <= facts->max_push_bytes);
-        assert_true(dispatch->operand_count <= facts->max_storage_buffers);
-        for (int axis = 0; axis < 3; axis++)
-            assert_true(dispatch->groups[axis] > 0 && dispatch->groups[axis] <= facts->max_groups[axis]);
-        for (uint32_t j = 0; j < dispatch->operand_count; j++)
-            check_operand(call, facts, &lowering, &dispatch->operands[j]);
-    }
-}
-
-static void test_lowering_fits(void **state) {
+static void it_fits_the_weakest_device(void **state) {
     (void)state;
-    static const char *const ops[] = {"conv2d", "conv2d_backward_input", "conv2d_backward_weight"};
-    struct device_facts facts;
-    facts_minimum(&facts);
     for (size_t i = 0; i < COUNT(ops); i++)
-        for (const char *const *line = op_find(ops[i])->cases; *line; line++) {
-            struct problem p;
-            problem_create(&p, ops[i], *line);
-            for (const struct form *form = p.call.op->forms; form->name; form++)
-                check_lowering(&p.call, &facts, form);
-            problem_destroy(&p);
-        }
+        assert_case_lowerings(ops[i]);
 }
 
-/* Tensors of more than the storage range: the slices cover all images, once. */
-static void check_slices(const char *op, const char *line, int sliced_input) {
+/* Tensors over the storage range: every dispatch stays within it, and the slices cover all images once. */
+static void check_slices(const char *op, const char *line, uint32_t sliced_input) {
     struct graph graph;
-    struct device_facts facts;
     struct call call;
-    struct lowering lowering = {0};
+    struct lowering lowering;
+    struct device_facts facts;
     uint64_t covered = 0;
-    graph_create(&graph);
     facts_minimum(&facts);
-    parse(&graph, op, line);
-    assert_int_equal(graph_status(&graph), STATUS_OK);
-    graph_call(&graph, 0, &call);
-    const struct form *plain = call.op->forms;
-    while (strcmp(plain->name, "plain") != 0)
-        plain++;
-    check_lowering(&call, &facts, plain);
-    assert_true(plain->lower(&call, &facts, &lowering));
-    for (uint32_t i = 0; i < lowering.count; i++)
+    lower_case(&graph, op, line, &facts, "plain", &call, &lowering);
+    for (uint32_t i = 0; i < lowering.count; i++) {
+        assert_dispatch(&call, &facts, &lowering, &lowering.dispatches[i]);
         for (uint32_t j = 0; j < lowering.dispatches[i].operand_count; j++) {
             const struct operand *operand = &lowering.dispatches[i].operands[j];
-            if (operand->kind == OPERAND_INPUT && (int)operand->index == sliced_input) {
+            assert_true(operand->bytes <= facts.max_storage_range);
+            if (operand->kind == OPERAND_INPUT && operand->index == sliced_input) {
                 assert_true(operand->offset == covered);
                 covered += operand->bytes;
             }
         }
+    }
+    assert_true(lowering.scratch_bytes[0] <= facts.max_storage_range);
     assert_true(covered == tensor_bytes(call.in[sliced_input]));
     graph_destroy(&graph);
 }
 
-static void test_slices(void **state) {
+static void large_tensors_are_sliced(void **state) {
     (void)state;
     check_slices("conv2d", "x=150x56x56x64 weight=1x1x64x256 residual=150x56x56x256", 0);
     check_slices("conv2d", "x=150x56x56x64 weight=1x1x64x256 bias=1x1x1x256 residual=150x56x56x256", 3);
@@ -313,10 +183,101 @@ static void test_slices(void **state) {
     check_slices("conv2d_backward_weight", "x=150x56x56x64 dy=150x56x56x256 kh=1 kw=1", 1);
 }
 
+static void software_facts(struct device_facts *facts, uint32_t subgroup_size) {
+    facts_minimum(facts);
+    facts->kind = DEVICE_CPU;
+    facts->max_storage_buffers = facts->max_storage_texels = 8;
+    facts->max_texel_elements = 1u << 27;
+    facts->subgroup_size = subgroup_size;
+    facts->subgroup_shuffle = facts->prefers_texels = true;
+}
+
+static void check_form(const char *op, const char *line, const struct device_facts *facts, const char *expected) {
+    struct graph graph;
+    tensor_id in[OP_INPUTS];
+    struct call call;
+    struct lowering lowering = {0};
+    graph_create(&graph);
+    apply_case(&graph, op, line, in);
+    graph_call(&graph, 0, &call);
+    assert_lowering(&call, facts);
+    const struct form *form = call.op->forms;
+    while (!form->lower(&call, facts, &lowering))
+        form++;
+    assert_string_equal(form->name, expected);
+    graph_destroy(&graph);
+}
+
+static void software_devices_get_the_subgroup_form(void **state) {
+    (void)state;
+    struct device_facts facts;
+    const char *square = "x=4x16x16x32 weight=3x3x32x32";
+    for (uint32_t size = 4; size <= 16; size *= 2) {
+        software_facts(&facts, size);
+        check_form("conv2d", square, &facts, "subgroup");
+    }
+    check_form("conv2d_backward_input", "dy=2x5x5x32 weight=3x3x16x32 h=12 w=12 stride_h=2 stride_w=2", &facts,
+               "subgroup");
+    check_form("conv2d_backward_weight", "x=2x8x8x16 dy=2x6x6x16 kh=3 kw=3", &facts, "subgroup");
+    check_form("conv2d", "x=4x16x16x32 weight=3x3x16x32 groups=2", &facts, "plain");
+    check_form("conv2d", "x=1x16x40x4 weight=1x33x4x4", &facts, "plain");
+    check_form("conv2d", "x=1x8x90x4 weight=3x3x4x4 dilation_w=40", &facts, "plain");
+    facts.max_texel_elements = 4 * 16 * 16 * 8 - 1;
+    check_form("conv2d", square, &facts, "plain");
+    software_facts(&facts, 32);
+    check_form("conv2d", square, &facts, "plain");
+    software_facts(&facts, 8);
+    facts.subgroup_shuffle = false;
+    check_form("conv2d", square, &facts, "plain");
+}
+
+/* Stride 2, padding 1: even rows of dx are reached by tap 1; odd row r by the taps 0 and 2, from (r + 1) / 2 of dy
+ * down. */
+static void strided_rows_take_their_taps(void **state) {
+    (void)state;
+    enum {
+        ROW_COUNT = 2,
+        ROW_FIRST = 6,
+        ROW_STEP = 7,
+        SOURCE_FIRST = 8,
+        SOURCE_STEP = 10,
+        TAPS = 11,
+        WEIGHT_STEP = 17
+    };
+    struct graph graph;
+    struct call call;
+    struct lowering lowering;
+    struct device_facts facts;
+    software_facts(&facts, 8);
+    lower_case(&graph, "conv2d_backward_input",
+               "dy=1x4x4x8 weight=3x3x4x8 h=7 w=7 stride_h=2 stride_w=2 pad_top=1 "
+               "pad_bottom=1 pad_left=1 pad_right=1",
+               &facts, "subgroup", &call, &lowering);
+    assert_int_equal(lowering.count, 2);
+    const uint32_t *even = lowering.dispatches[0].push, *odd = lowering.dispatches[1].push;
+    assert_int_equal(even[ROW_COUNT], 4);
+    assert_int_equal(even[TAPS], 1);
+    assert_int_equal(odd[ROW_COUNT], 3);
+    assert_int_equal(odd[ROW_FIRST], 1);
+    assert_int_equal(odd[ROW_STEP], 2);
+    assert_int_equal(odd[TAPS], 2);
+    assert_int_equal(odd[SOURCE_FIRST], 1);
+    assert_int_equal((int)odd[SOURCE_STEP], -1);
+    assert_int_equal(odd[WEIGHT_STEP], 2 * 3 * 4 * 2);
+    graph_destroy(&graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_by_hand),       cmocka_unit_test(test_single_tap),
-        cmocka_unit_test(test_adjoints), cmocka_unit_test(test_lowering_fits), cmocka_unit_test(test_slices),
+        cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(it_has_its_values),
+        cmocka_unit_test(one_tap_moves_the_picture),
+        cmocka_unit_test(it_has_gradients),
+        cmocka_unit_test(it_has_adjoints),
+        cmocka_unit_test(it_fits_the_weakest_device),
+        cmocka_unit_test(large_tensors_are_sliced),
+        cmocka_unit_test(software_devices_get_the_subgroup_form),
+        cmocka_unit_test(strided_rows_take_their_taps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

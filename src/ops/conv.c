@@ -159,7 +159,8 @@ static void reference_conv2d(const struct call *call, const double *const in[], 
     }
     finish_bounds(count, terms, out[0], bound[0]);
     for (uint64_t i = 0; i < count && attr(call, "relu") != 0; i++)
-        out[0][i] = fmax(out[0][i], 0);
+        if (out[0][i] < 0)
+            out[0][i] = 0;
 }
 
 static void add_to_dx(const struct conv_geometry *conv, struct tap tap, const double *const in[], double *sum,
