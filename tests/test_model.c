@@ -1,0 +1,253 @@
+/* Models: counts that are published, names, file layouts, places in the flat values, initial values. */
+#include "networks.h"
+
+/* ---- counts ---- */
+
+/* The a-variants are the networks of table 6 of the paper (0.27, 0.46, 0.66, 0.85, 1.7 M); the other counts and the
+ * multiply-adds are those of the same networks written in PyTorch and Keras. */
+static const struct {
+    const char *name;
+    enum model_style style;
+    uint64_t trainable, untrained;
+    double multiply_adds;
+} counts[] = {
+    {"resnet20a", STYLE_TORCH, 269722, 1376, 40551040},    {"resnet32a", STYLE_TORCH, 464154, 2272, 68862592},
+    {"resnet44a", STYLE_TORCH, 658586, 3168, 97174144},    {"resnet56a", STYLE_TORCH, 853018, 4064, 125485696},
+    {"resnet110a", STYLE_TORCH, 1727962, 8096, 252887680}, {"resnet20", STYLE_TORCH, 272282, 1376, 40813184},
+    {"resnet32", STYLE_TORCH, 466714, 2272, 69124736},     {"resnet44", STYLE_TORCH, 661146, 3168, 97436288},
+    {"resnet56", STYLE_TORCH, 855578, 4064, 125747840},    {"resnet110", STYLE_TORCH, 1730522, 8096, 253149824},
+    {"resnet20b", STYLE_TORCH, 272474, 1568, 40813184},    {"resnet56b", STYLE_TORCH, 855770, 4256, 125747840},
+    {"plain20", STYLE_TORCH, 269722, 1376, 40551040},      {"resnet20", STYLE_KERAS, 273066, 1376, 40813184},
+    {"resnet20v2", STYLE_KERAS, 570602, 3488, 0},
+};
+
+static void counts_are_the_published_ones(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT(counts); i++) {
+        struct model model = MODEL(.name = counts[i].name, .style = counts[i].style);
+        if (model.trainable != counts[i].trainable || model.untrained != counts[i].untrained ||
+            (counts[i].multiply_adds > 0 && model.multiply_adds != counts[i].multiply_adds))
+            fail_msg("%s: %llu trained values, %llu others, %.0f multiply-adds", counts[i].name,
+                     (unsigned long long)model.trainable, (unsigned long long)model.untrained, model.multiply_adds);
+        model_destroy(&model);
+    }
+}
+
+static void every_listed_name_exists(void **state) {
+    (void)state;
+    for (const char *const *name = model_names; *name; name++) {
+        struct model model = MODEL(.name = *name);
+        assert_string_equal(model.options.name, *name);
+        assert_true(model.count > 60);
+        model_destroy(&model);
+    }
+}
+
+/* ---- refusals ---- */
+
+static void refuse(struct model_options options, const char *sentence) {
+    struct model model;
+    assert_int_equal(model_create(&options, &model), STATUS_USAGE);
+    if (!strstr(status_message(), sentence))
+        fail_msg("%s: \"%s\" does not say \"%s\"", options.name, status_message(), sentence);
+    assert_null(model.parameters);
+}
+
+static void wrong_names_and_sizes_are_refused(void **state) {
+    (void)state;
+    const struct model_options deep = {.name = "resnet10004"}, wide = {.name = "resnet20", .filters = 5000},
+                               large = {.name = "resnet20", .height = 100000, .width = 100000}, none = {0};
+    refuse((struct model_options){.name = "resnet21"}, "resnet depth must be 6n+2 (20, 32, 44, 56, 110, ...), not 21");
+    refuse((struct model_options){.name = "plain2"}, "plain depth must be 6n+2 (20, 32, 44, 56, 110, ...), not 2");
+    refuse((struct model_options){.name = "resnet28v2"},
+           "resnet v2 depth must be 9n+2 (20, 29, 56, 110, 164, ...), not");
+    refuse((struct model_options){.name = "resnet"}, "there is no model called resnet (");
+    refuse((struct model_options){.name = "resnet020"}, "there is no model");
+    refuse((struct model_options){.name = "resnet20c"}, "there is no model");
+    refuse((struct model_options){.name = "plain20a"}, "there is no model");
+    refuse((struct model_options){.name = "resnet-20"}, "there is no model");
+    refuse((struct model_options){.name = "resnet99999999999999999999999999999999999999999"}, "there is no model");
+    refuse(deep, "resnet10004: the depth is limited to 9999");
+    refuse(wide, "at most 4096 filters, not 5000");
+    refuse(large, "more than 2^31 elements");
+    refuse(none, "needs a name");
+}
+
+static void images_of_another_size_are_refused(void **state) {
+    (void)state;
+    struct model model = MODEL(.name = "resnet8");
+    struct network network = {.values = calloc(model.count, sizeof(tensor_id))};
+    struct graph graph;
+    graph_create(&graph);
+    tensor_id x = graph_tensor(&graph, "x", DTYPE_F32, shape4(2, 28, 28, 1), TENSOR_INPUT);
+    model_forward(&model, &graph, x, true, &network);
+    assert_int_equal(graph_status(&graph), STATUS_USAGE);
+    assert_non_null(strstr(status_message(), "resnet8 takes images of 32x32x3 (height, width, channels), not 28x28x1"));
+    graph_destroy(&graph);
+    free(network.values);
+    model_destroy(&model);
+}
+
+/* ---- names and layouts ---- */
+
+static void names_are_those_of_torchvision(void **state) {
+    (void)state;
+    static const char *const present[] = {
+        "conv1.weight",
+        "bn1.weight",
+        "bn1.bias",
+        "bn1.running_mean",
+        "bn1.running_var",
+        "layer1.0.conv1.weight",
+        "layer1.2.bn2.bias",
+        "layer2.0.downsample.0.weight",
+        "layer3.0.conv1.weight",
+        "layer3.0.downsample.0.weight",
+        "layer3.2.conv2.weight",
+        "layer3.2.bn2.running_var",
+        "fc.weight",
+        "fc.bias",
+    };
+    struct model model = MODEL(.name = "resnet20"), b = MODEL(.name = "resnet20b");
+    for (size_t i = 0; i < COUNT(present); i++)
+        if (model_find(&model, present[i]) < 0)
+            fail_msg("resnet20 has no %s", present[i]);
+    assert_int_equal(model.count, 1 + 4 + 9 * 10 + 2 + 2);
+    assert_int_equal(model_find(&model, "conv1.bias"), -1);
+    assert_int_equal(model_find(&model, "layer1.0.downsample.0.weight"), -1);
+    assert_int_equal(model_find(&model, "layer2.0.downsample.1.weight"), -1);
+    assert_true(model_find(&b, "layer2.0.downsample.1.weight") >= 0);
+    assert_true(model_find(&b, "layer3.0.downsample.1.running_mean") >= 0);
+    model_destroy(&b);
+    model_destroy(&model);
+}
+
+static void files_hold_the_layouts_of_pytorch(void **state) {
+    (void)state;
+    enum { O = 5, I = 3, KHS = 2, KWS = 4, ALL = O * I * KHS * KWS };
+    const struct parameter kernel = {.class = PARAMETER_CONVOLUTION, .shape = {{KHS, KWS, I, O}}};
+    const struct parameter dense = {.class = PARAMETER_DENSE, .shape = {{1, 1, I, O}}};
+    const struct parameter bias = {.class = PARAMETER_VECTOR, .shape = {{1, 1, 1, O}}};
+    double values[ALL], file[ALL], back[ALL];
+    uint64_t shape[4];
+    for (int i = 0; i < ALL; i++)
+        values[i] = i;
+    parameter_to_file(&kernel, values, file);
+    for (int o = 0; o < O; o++)
+        for (int i = 0; i < I; i++)
+            for (int y = 0; y < KHS; y++)
+                for (int x = 0; x < KWS; x++)
+                    assert_true(file[((o * I + i) * KHS + y) * KWS + x] == values[((y * KWS + x) * I + i) * O + o]);
+    parameter_from_file(&kernel, file, back);
+    assert_memory_equal(back, values, sizeof values);
+    parameter_to_file(&dense, values, file);
+    assert_true(file[1] == O && file[I] == 1); /* [o,i]: the next input, the next output */
+    parameter_to_file(&bias, values, file);
+    assert_memory_equal(file, values, O * sizeof *file);
+    assert_int_equal(parameter_file_shape(&kernel, shape), 4);
+    assert_true(shape[0] == O && shape[1] == I && shape[2] == KHS && shape[3] == KWS);
+    assert_int_equal(parameter_file_shape(&dense, shape), 2);
+    assert_true(shape[0] == O && shape[1] == I);
+    assert_int_equal(parameter_file_shape(&bias, shape), 1);
+    assert_int_equal(shape[0], O);
+}
+
+/* Every parameter has bytes of its own, and the classes follow each other. */
+static void places_do_not_overlap(void **state) {
+    (void)state;
+    struct model model = MODEL(.name = "resnet20b", .style = STYLE_KERAS, .channels = 1);
+    for (size_t i = 0; i < model.count; i++) {
+        const struct parameter *p = &model.parameters[i];
+        const struct tensor tensor = {.dtype = DTYPE_F32, .shape = p->shape};
+        const uint64_t first[] = {0, model.convolution_bytes, model.kernel_bytes, 0};
+        const uint64_t end[] = {model.convolution_bytes, model.kernel_bytes, model.parameter_bytes,
+                                model.statistic_bytes};
+        assert_int_equal(p->offset % TENSOR_ALIGNMENT, 0);
+        assert_in_range(p->offset, first[p->class], end[p->class]);
+        assert_in_range(p->offset + tensor_bytes(&tensor), first[p->class], end[p->class]);
+        for (size_t k = 0; k < model.count; k++) {
+            const struct parameter *q = &model.parameters[k];
+            if (k != i && (p->class == PARAMETER_STATISTIC) == (q->class == PARAMETER_STATISTIC) &&
+                q->offset >= p->offset)
+                assert_true(q->offset >= p->offset + tensor_bytes(&tensor));
+        }
+    }
+    model_destroy(&model);
+}
+
+/* ---- initial values ---- */
+
+struct moments {
+    double mean, deviation, largest;
+};
+
+static struct moments measure(const struct model *model, const char *name, uint32_t seed) {
+    int index = model_find(model, name);
+    assert_true(index >= 0);
+    uint64_t count = shape_count(model->parameters[index].shape);
+    double *values = malloc(count * sizeof *values), sum = 0, squares = 0, largest = 0;
+    assert_non_null(values);
+    model_initial(model, (size_t)index, seed, values);
+    for (uint64_t i = 0; i < count; i++) {
+        sum += values[i];
+        squares += values[i] * values[i];
+        largest = fmax(largest, fabs(values[i]));
+    }
+    free(values);
+    return (struct moments){sum / (double)count, sqrt(squares / (double)count), largest};
+}
+
+/* 36,864 values: a mean is off by 0.5 % of the deviation, a deviation by 0.4 %, each 1 sigma. */
+static void initial_values_have_their_moments(void **state) {
+    (void)state;
+    const char *conv = "layer3.1.conv1.weight";
+    struct model torch = MODEL(.name = "resnet20"), keras = MODEL(.name = "resnet20", .style = STYLE_KERAS);
+    double he = sqrt(2.0 / (64 * 9));
+    struct moments m = measure(&torch, conv, 1);
+    assert_true(fabs(m.mean) < 0.02 * he && fabs(m.deviation / he - 1) < 0.02);
+    assert_true(m.largest > 3.5 * he);
+    m = measure(&torch, "layer2.0.conv1.weight", 1); /* fan-out: 32 filters, not 16 channels */
+    assert_true(fabs(m.deviation / sqrt(2.0 / (32 * 9)) - 1) < 0.05);
+    m = measure(&torch, "fc.weight", 1);
+    assert_true(m.largest <= 1.0 / 8 && m.largest > 0.95 / 8 && fabs(m.deviation - 0.125 / sqrt(3)) < 0.01);
+    m = measure(&torch, "fc.bias", 1);
+    assert_true(m.largest <= 1.0 / 8 && m.largest > 0);
+    m = measure(&keras, conv, 1); /* cut, and the deviation after the cut is He's */
+    assert_true(fabs(m.mean) < 0.02 * he && fabs(m.deviation / he - 1) < 0.02);
+    assert_true(m.largest <= 2 * he / 0.87962566103423978 && m.largest > 1.95 * he / 0.87962566103423978);
+    m = measure(&keras, "layer2.0.conv1.weight", 1); /* fan-in */
+    assert_true(fabs(m.deviation / sqrt(2.0 / (16 * 9)) - 1) < 0.05);
+    m = measure(&keras, "fc.weight", 1);
+    assert_true(fabs(m.deviation / sqrt(2.0 / 64) - 1) < 0.1);
+    assert_true(measure(&keras, "fc.bias", 1).largest == 0 && measure(&keras, "conv1.bias", 1).largest == 0);
+    assert_true(measure(&torch, "bn1.weight", 1).mean == 1 && measure(&torch, "bn1.bias", 1).largest == 0);
+    assert_true(measure(&torch, "bn1.running_mean", 1).largest == 0);
+    assert_true(measure(&torch, "bn1.running_var", 1).mean == 1);
+    model_destroy(&torch);
+    model_destroy(&keras);
+}
+
+static void initial_values_depend_on_seed_and_parameter_only(void **state) {
+    (void)state;
+    struct model model = MODEL(.name = "resnet20");
+    double a = measure(&model, "layer1.0.conv1.weight", 1).mean;
+    assert_true(a == measure(&model, "layer1.0.conv1.weight", 1).mean);
+    assert_true(a != measure(&model, "layer1.0.conv1.weight", 2).mean);
+    assert_true(a != measure(&model, "layer1.0.conv2.weight", 1).mean);
+    model_destroy(&model);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_are_the_published_ones),
+        cmocka_unit_test(every_listed_name_exists),
+        cmocka_unit_test(wrong_names_and_sizes_are_refused),
+        cmocka_unit_test(images_of_another_size_are_refused),
+        cmocka_unit_test(names_are_those_of_torchvision),
+        cmocka_unit_test(files_hold_the_layouts_of_pytorch),
+        cmocka_unit_test(places_do_not_overlap),
+        cmocka_unit_test(initial_values_have_their_moments),
+        cmocka_unit_test(initial_values_depend_on_seed_and_parameter_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
