@@ -18,7 +18,7 @@
 /* Options of every command. */
 struct common {
     const char *config;
-    bool help, print_config, json;
+    bool help, print_config, json, verbose;
     const char *device, *kernels; /* only of commands that open a device */
     bool validation, no_cache;
 };

@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
     { name, type, offsetof(struct common, field), value, initial, help, 0, 0 }
 static const struct option common_options[] = {
     COMMON(OPTION_FLAG, "json", json, NULL, NULL, "stdout holds JSON only"),
+    COMMON(OPTION_FLAG, "verbose", verbose, NULL, NULL, "print notes, not only warnings"),
     COMMON(OPTION_TEXT, "config", config, "FILE", NULL, "read options from lines 'name = value'"),
     COMMON(OPTION_FLAG, "print-config", print_config, NULL, NULL, "print every option, its value and its source"),
     COMMON(OPTION_FLAG, "help", help, NULL, NULL, "print this text"),
@@ -51,6 +52,12 @@ static void print_help(const struct command *command, const struct option_group 
 
 /* ---- running ---- */
 
+static void print_log(void *user, bool warning, const char *message) {
+    const struct common *common = user;
+    if (warning || common->verbose)
+        fprintf(stderr, "resnet-vk: %s%s\n", warning ? "warning: " : "", message);
+}
+
 enum { GROUPS = 8 };
 
 /* The command's groups, those of the device if it opens one, and those of all commands. */
@@ -71,10 +78,12 @@ static enum rvk_status run(struct cli *cli) {
         .no_cache = cli->common.no_cache,
         .validation = cli->common.validation,
     };
+    rvk_set_log(print_log, &cli->common);
     enum rvk_status status = cli->command->device ? rvk_open(&options, &cli->context) : RVK_OK;
     if (status == RVK_OK)
         status = cli->command->run(cli);
     rvk_close(cli->context);
+    rvk_set_log(NULL, NULL);
     return status;
 }
 
@@ -126,17 +135,11 @@ static enum rvk_status dispatch(int count, char *const *arguments) {
     return refuse(arguments[0]);
 }
 
-static void print_log(void *user, bool warning, const char *message) {
-    (void)user;
-    fprintf(stderr, "resnet-vk: %s%s\n", warning ? "warning: " : "", message);
-}
-
 int main(int argc, char **argv) {
     if (argc < 2) {
         print_overview(stderr);
         return RVK_USAGE;
     }
-    rvk_set_log(print_log, NULL);
     enum rvk_status status = dispatch(argc - 1, argv + 1);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == RVK_OK)
         status = cli_fail(RVK_IO, "the output could not be written");

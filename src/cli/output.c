@@ -70,7 +70,7 @@ json_t *cli_number(double value) {
 }
 
 void cli_print_json(json_t *object) {
-    json_dumpf(object, stdout, JSON_COMPACT);
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     putchar('\n');
     fflush(stdout);
     json_decref(object);

@@ -208,7 +208,7 @@ static void print(const struct rvk_train_result *result) {
                result->best.validated ? "validation accuracy" : "training loss (there is no validation split)");
     if (result->tested)
         printf("test loss %.4f  accuracy %.4f\n", result->test_loss, result->test_accuracy);
-    printf("%llu steps in all, %s in this call\n", (unsigned long long)result->steps,
+    printf("steps done: %llu; this call took %s\n", (unsigned long long)result->steps,
            cli_duration(result->seconds, duration));
 }
 

@@ -16,11 +16,14 @@ static uint64_t first_bad(const double *values, uint64_t count) {
     return i;
 }
 
+/* Statistics are left out: a training step does not read them, and the failed step has already spoilt them. */
 static enum status check_parameters(const struct model *model, struct store *store, char *text, size_t size) {
     for (size_t p = 0; p < model->count && !*text; p++) {
         const struct parameter *parameter = &model->parameters[p];
         uint64_t count = shape_count(parameter->shape);
         double *values;
+        if (parameter->class == PARAMETER_STATISTIC)
+            continue;
         TRY(memory_zeroed(count, sizeof *values, &values));
         enum status status = parameters_read(model, store, "parameters", p, values);
         uint64_t bad = status == STATUS_OK ? first_bad(values, count) : count;
@@ -33,7 +36,7 @@ static enum status check_parameters(const struct model *model, struct store *sto
     return STATUS_OK;
 }
 
-/* Looks at one output of a node that was just run. */
+/* Looks at one output of a node that was just run (not at what it updates in place, for the reason above). */
 static enum status check_output(const struct graph *graph, const struct node *node, int k, struct plan *plan,
                                 char *text, size_t size) {
     const struct tensor *tensor = &graph->tensors[node->out[k]];
@@ -68,7 +71,7 @@ enum status diagnose_step(const struct model *model, const struct step *step, st
         const struct node *node = &step->graph.nodes[i];
         TRY(plan_run_nodes(plan, i, i + 1));
         for (int k = 0; k < op_output_count(node->op) && !*text; k++)
-            if (step->graph.tensors[node->out[k]].dtype == DTYPE_F32)
+            if (!node->op->updates[k] && step->graph.tensors[node->out[k]].dtype == DTYPE_F32)
                 TRY(check_output(&step->graph, node, k, plan, text, size));
     }
     return STATUS_OK;

@@ -64,7 +64,7 @@ static enum status flush(struct run_log *log, FILE *file) {
 static enum status write_line(struct run_log *log, json_t *line) {
     if (!line)
         return fail(STATUS_MEMORY, "out of memory for a line of the log");
-    json_dumpf(line, log->lines, JSON_COMPACT);
+    json_dumpf(line, log->lines, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(line);
     fputc('\n', log->lines);
     return flush(log, log->lines);

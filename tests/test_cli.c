@@ -1,0 +1,321 @@
+/* The program as users meet it: exit codes, help, sentences, and the shape of its JSON. */
+#include "test.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char output[1 << 20]; /* of the last run, stdout (and stderr where the command line says so) */
+static char folder[] = "/tmp/test_cli_XXXXXX";
+
+/* Runs "resnet-vk ARGUMENTS" through a shell and returns the exit code. */
+static int run(const char *format, ...) {
+    char arguments[1024], line[2048];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(arguments, sizeof arguments, format, list);
+    va_end(list);
+    snprintf(line, sizeof line, "%s %s", PROGRAM, arguments);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    size_t length = fread(output, 1, sizeof output - 1, pipe);
+    output[length] = 0;
+    int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void expect(int code, const char *part) {
+    if (!strstr(output, part))
+        fail_msg("exit code %d, and \"%s\" is not in:\n%s", code, part, output);
+}
+
+/* Parses line `index` of the output. */
+static json_t *line_json(int index) {
+    char *line = output;
+    for (int i = 0; i < index; i++) {
+        line = strchr(line, '\n');
+        assert_non_null(line++);
+    }
+    json_error_t error;
+    json_t *json = json_loads(line, JSON_DISABLE_EOF_CHECK, &error);
+    if (!json)
+        fail_msg("line %d is no JSON: %s\n%s", index, error.text, line);
+    return json;
+}
+
+static int count_lines(void) {
+    int lines = 0;
+    for (const char *c = output; *c; c++)
+        lines += *c == '\n';
+    return lines;
+}
+
+/* What every JSON result says about where it comes from. */
+static void check_record(json_t *json, const char *command, bool device) {
+    assert_int_equal(json_integer_value(json_object_get(json, "schema")), 1);
+    assert_string_equal(json_string_value(json_object_get(json, "version")), RVK_VERSION);
+    assert_string_equal(json_string_value(json_object_get(json, "command")), command);
+    assert_true(json_is_object(json_object_get(json, "options")));
+    json_t *described = json_object_get(json, "device");
+    assert_true(json_is_object(described) == device);
+    for (int i = 0; device && i < 3; i++) {
+        static const char *const keys[] = {"name", "driver", "api"};
+        assert_true(json_string_length(json_object_get(described, keys[i])) > 0);
+    }
+}
+
+/* ---- without a device ---- */
+
+static void test_usage(void **state) {
+    (void)state;
+    assert_int_equal(run("2>/dev/null"), 2);
+    assert_string_equal(output, "");
+    assert_int_equal(run("2>&1"), 2);
+    expect(2, "Usage: resnet-vk COMMAND");
+    assert_int_equal(run("--help 2>/dev/null"), 0);
+    expect(0, "Usage: resnet-vk COMMAND");
+    assert_int_equal(run("--version"), 0);
+    assert_string_equal(output, "resnet-vk " RVK_VERSION "\n");
+    assert_int_equal(run("trian 2>&1"), 2);
+    expect(2, "did you mean 'train'?");
+    assert_int_equal(run("fly 2>&1"), 2);
+    expect(2, "unknown command 'fly'");
+}
+
+static void test_help(void **state) {
+    (void)state;
+    static const char *const commands[] = {"train", "eval", "predict", "verify", "bench", "devices", "models"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char title[64];
+        assert_int_equal(run("%s --nonsense --help 2>/dev/null", commands[i]), 0);
+        snprintf(title, sizeof title, "resnet-vk %s: ", commands[i]);
+        expect(0, title);
+        expect(0, "--json");
+    }
+}
+
+static void test_options(void **state) {
+    (void)state;
+    assert_int_equal(run("train --epochz 3 2>&1"), 2);
+    assert_string_equal(output, "resnet-vk: unknown option --epochz; did you mean --epochs?\n");
+    assert_int_equal(run("train --batch 0 2>&1"), 2);
+    expect(2, "--batch must be a whole number from 1 to 65536, not '0'");
+    assert_int_equal(run("bench --phase both 2>&1"), 2);
+    expect(2, "--phase must be one of train|infer, not 'both'");
+    assert_int_equal(run("train --config /nonexistent 2>&1"), 3);
+    assert_int_equal(run("train --print-config --lr 0.25 --batch 64 >%s/run.conf", folder), 0);
+    assert_int_equal(run("train --config %s/run.conf --batch 32 --print-config", folder), 0);
+    expect(0, "lr = 0.25  # config\n");
+    expect(0, "batch = 32  # command line\n");
+    expect(0, "momentum = 0.9  # config\n");
+    assert_int_equal(setenv("RESNET_VK_BATCH", "16", 1), 0);
+    assert_int_equal(run("train --config %s/run.conf --print-config", folder), 0);
+    expect(0, "batch = 16  # environment\n");
+    unsetenv("RESNET_VK_BATCH");
+}
+
+static void test_models(void **state) {
+    (void)state;
+    /* He et al., table 6: 0.27, 0.46, 0.66, 0.85 and 1.7 million. */
+    static const struct {
+        const char *name;
+        double millions;
+    } paper[] = {{"resnet20", 0.27}, {"resnet32", 0.46}, {"resnet44", 0.66}, {"resnet56", 0.85}, {"resnet110", 1.7}};
+    assert_int_equal(run("models --json"), 0);
+    json_t *json = line_json(0), *list = json_object_get(json, "models");
+    check_record(json, "models", false);
+    for (size_t i = 0; i < sizeof paper / sizeof *paper; i++) {
+        bool found = false;
+        for (size_t j = 0; j < json_array_size(list); j++) {
+            json_t *model = json_array_get(list, j);
+            double count = 1e-6 * (double)json_integer_value(json_object_get(model, "trainable"));
+            if (strcmp(json_string_value(json_object_get(model, "model")), paper[i].name) != 0)
+                continue;
+            found = true;
+            assert_true(count > 0.97 * paper[i].millions && count < 1.03 * paper[i].millions);
+        }
+        assert_true(found);
+    }
+    json_decref(json);
+}
+
+static void test_devices(void **state) {
+    (void)state;
+    assert_int_equal(run("devices --json"), 0);
+    json_t *json = line_json(0), *list = json_object_get(json, "devices");
+    check_record(json, "devices", false);
+    assert_true(json_array_size(list) >= 1);
+    assert_true(json_is_true(json_object_get(json_array_get(list, 0), "usable")));
+    json_decref(json);
+    assert_int_equal(run("bench --device 99 2>&1"), 4);
+    assert_int_equal(setenv("VK_ICD_FILENAMES", "/nonexistent.json", 1), 0);
+    assert_int_equal(setenv("VK_DRIVER_FILES", "/nonexistent.json", 1), 0);
+    assert_int_equal(run("devices 2>&1"), 4);
+    unsetenv("VK_ICD_FILENAMES");
+    unsetenv("VK_DRIVER_FILES");
+}
+
+static void test_files(void **state) {
+    (void)state;
+    assert_int_equal(run("eval 2>&1"), 2);
+    expect(2, "eval needs --weights FILE");
+    assert_int_equal(run("eval --weights /nonexistent.safetensors 2>&1"), 3);
+    expect(3, "/nonexistent.safetensors");
+    assert_int_equal(run("train --data nonsense 2>&1"), 2);
+    assert_int_equal(run("train --data cifar10:/nonexistent 2>&1"), 3);
+    assert_int_equal(run("train --model resnet21 --data generated 2>&1"), 2);
+    expect(2, "6n+2");
+    assert_int_equal(run("devices >/dev/full 2>/dev/null"), 8);
+}
+
+/* ---- with a device ---- */
+
+static void test_verify(void **state) {
+    (void)state;
+    assert_int_equal(run("verify --op relu --json"), 0);
+    json_t *json = line_json(0), *cases = json_object_get(json, "cases");
+    check_record(json, "verify", true);
+    assert_true(json_array_size(cases) > 1);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "summary"), "failed")), 0);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(cases, 0), "op")), "relu");
+    json_decref(json);
+    assert_int_equal(run("verify --op rleu 2>&1"), 2);
+    assert_int_equal(run("verify --op add --shape 'a=1x2x3x5 b=1x2x3x5' --data exact --seed 7"), 0);
+    expect(0, "1 passed, 0 failed");
+    assert_int_equal(run("verify --op add --shape 'a=1x2x3x5 b=1x2x3x4' 2>&1"), 2);
+}
+
+#define GENERATED "--data generated:count=96,classes=4,size=16 --batch 16 --eval-batch 32"
+#define SMALL "--model resnet8 " GENERATED
+
+static void test_train(void **state) {
+    (void)state;
+    assert_int_equal(run("train " SMALL " --epochs 2 --validation-split 0.25 --out %s/run --json", folder), 0);
+    assert_int_equal(count_lines(), 4);
+    json_t *start = line_json(0), *epoch = line_json(2), *result = line_json(3);
+    check_record(start, "train", true);
+    assert_string_equal(json_string_value(json_object_get(start, "event")), "start");
+    assert_int_equal(json_integer_value(json_object_get(start, "train_images")), 72);
+    assert_int_equal(json_integer_value(json_object_get(start, "steps")), 4);
+    assert_true(json_real_value(json_object_get(json_object_get(start, "options"), "lr")) == 0.1);
+    assert_string_equal(json_string_value(json_object_get(epoch, "event")), "epoch");
+    assert_int_equal(json_integer_value(json_object_get(epoch, "step")), 8);
+    assert_true(json_is_real(json_object_get(epoch, "validation_accuracy")));
+    assert_true(json_is_real(json_object_get(result, "test_accuracy")));
+    json_t *growth = json_object_get(result, "growth_in_epoch");
+    assert_true(json_is_object(growth));
+    assert_int_equal(json_integer_value(json_object_get(growth, "allocations")), 0);
+    assert_int_equal(json_integer_value(json_object_get(growth, "pipelines")), 0);
+    assert_int_equal(json_integer_value(json_object_get(growth, "recordings")), 0);
+    assert_int_equal(json_integer_value(json_object_get(growth, "device_bytes")), 0);
+    json_decref(start);
+    json_decref(epoch);
+    json_decref(result);
+    assert_int_equal(run("train " SMALL " --out %s/run 2>&1", folder), 2);
+    expect(2, "--resume");
+    assert_int_equal(run("train --resume %s/run/last.safetensors --lr 0.3 2>&1", folder), 2);
+    expect(2, "lr cannot be given with --resume");
+}
+
+/* Uses what test_train left. */
+static void test_use(void **state) {
+    (void)state;
+    assert_int_equal(run("eval --weights %s/run/best.safetensors --json", folder), 0);
+    json_t *json = line_json(0), *classes = json_object_get(json, "classes");
+    check_record(json, "eval", true);
+    assert_int_equal(json_array_size(classes), 4);
+    json_int_t correct = 0, count = 0;
+    for (size_t k = 0; k < 4; k++) {
+        correct += json_integer_value(json_object_get(json_array_get(classes, k), "correct"));
+        count += json_integer_value(json_object_get(json_array_get(classes, k), "count"));
+    }
+    assert_int_equal(count, json_integer_value(json_object_get(json, "count")));
+    double accuracy = json_real_value(json_object_get(json, "accuracy"));
+    assert_true(accuracy > (double)correct / (double)count - 1e-9 && accuracy < (double)correct / (double)count + 1e-9);
+    json_decref(json);
+    assert_int_equal(run("eval --weights %s/run/best.safetensors --data generated 2>&1", folder), 2);
+    expect(2, "the model takes 16x16x3");
+    assert_int_equal(run("predict --weights %s/run/best.safetensors --first 3 --count 2 --json", folder), 0);
+    json = line_json(0);
+    json_t *second = json_array_get(json_object_get(json, "predictions"), 1);
+    assert_int_equal(json_integer_value(json_object_get(second, "index")), 4);
+    double sum = 0;
+    for (size_t k = 0; k < 4; k++)
+        sum += json_real_value(json_array_get(json_object_get(second, "probabilities"), k));
+    assert_true(sum > 0.9999 && sum < 1.0001);
+    json_decref(json);
+    assert_int_equal(run("predict --weights %s/run/best.safetensors --count 2 --pictures always", folder), 0);
+    expect(0, "truly class ");
+}
+
+static void test_target(void **state) {
+    (void)state;
+    assert_int_equal(run("train " SMALL " --epochs 1 --target-accuracy 1 --lr 1e-9 2>&1"), 1);
+    expect(1, "below the target");
+}
+
+static void test_nonfinite(void **state) {
+    (void)state;
+    assert_int_equal(run("train " SMALL " --epochs 4 --lr 1e6 --optimizer adamw 2>&1"), 7);
+    expect(7, "non-finite in epoch ");
+}
+
+static void test_bench(void **state) {
+    (void)state;
+    static const char *const numbers[] = {"images_per_s", "gflops", "peak_bytes", "lower_bound_bytes"};
+    assert_int_equal(run("bench --model resnet8 --batch 4 --size 16 --samples 5 --json"), 0);
+    json_t *json = line_json(0), *ms = json_object_get(json, "ms");
+    check_record(json, "bench", true);
+    assert_string_equal(json_string_value(json_object_get(json, "phase")), "train");
+    assert_string_equal(json_string_value(json_object_get(json, "precision")), "float32");
+    assert_int_equal(json_array_size(json_object_get(ms, "samples")), 5);
+    double median = json_real_value(json_object_get(ms, "median"));
+    assert_true(median >= json_real_value(json_object_get(ms, "min")) &&
+                median <= json_real_value(json_object_get(ms, "max")) && median > 0);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        assert_true(json_number_value(json_object_get(json, numbers[i])) > 0);
+    json_decref(json);
+    assert_int_equal(run("bench --model resnet8 --batch 4 --phase infer --samples 5"), 0);
+    expect(0, "images/s");
+}
+
+static void test_profile(void **state) {
+    (void)state;
+    assert_int_equal(run("train " SMALL " --epochs 1 --profile --trace %s/trace.json", folder), 0);
+    expect(0, "conv2d_backward_weight");
+    expect(0, "pipelines");
+    char path[64];
+    snprintf(path, sizeof path, "%s/trace.json", folder);
+    json_t *trace = json_load_file(path, 0, NULL);
+    json_t *first = json_array_get(json_object_get(trace, "traceEvents"), 0);
+    assert_string_equal(json_string_value(json_object_get(first, "ph")), "X");
+    assert_true(json_is_number(json_object_get(first, "dur")));
+    json_decref(trace);
+}
+
+static int make_folder(void **state) {
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    char line[64];
+    snprintf(line, sizeof line, "rm -r %s", folder);
+    return system(line);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_usage),   cmocka_unit_test(test_help),      cmocka_unit_test(test_options),
+        cmocka_unit_test(test_models),  cmocka_unit_test(test_devices),   cmocka_unit_test(test_files),
+        cmocka_unit_test(test_verify),  cmocka_unit_test(test_train),     cmocka_unit_test(test_use),
+        cmocka_unit_test(test_target),  cmocka_unit_test(test_nonfinite), cmocka_unit_test(test_bench),
+        cmocka_unit_test(test_profile),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

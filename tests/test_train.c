@@ -1,0 +1,279 @@
+/* Training through the public header: it learns, and a run that was stopped goes on with the same bits. */
+#include "test.h"
+
+#include "resnet_vk.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct rvk_context *context;
+static char folder[] = "/tmp/test_train_XXXXXX";
+
+static int open_context(void **state) {
+    (void)state;
+    struct rvk_open_options options = {.no_cache = true, .validation = getenv("TEST_VALIDATION") != NULL};
+    if (rvk_open(&options, &context) != RVK_OK)
+        fail_msg("%s", rvk_message());
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int close_context(void **state) {
+    (void)state;
+    char line[64];
+    assert_int_equal(rvk_get_counters(context).validation_messages, 0);
+    rvk_close(context);
+    snprintf(line, sizeof line, "rm -r %s", folder);
+    return system(line);
+}
+
+static const char *in_folder(const char *name) {
+    static char paths[4][128];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+/* A net of eight layers on small images: a step takes some tens of milliseconds on a software device. */
+static struct rvk_train_options small(void) {
+    return (struct rvk_train_options){
+        .model = "resnet8",
+        .data = "generated:count=80,classes=4,size=16",
+        .batch = 16,
+        .eval_batch = 32,
+        .epochs = 2,
+        .validation_split = 0.2,
+    };
+}
+
+static struct rvk_train_result train(const struct rvk_train_options *options, enum rvk_status expected) {
+    struct rvk_train_result result;
+    enum rvk_status status = rvk_train(context, options, &result);
+    if (status != expected)
+        fail_msg("status %d, not %d: %s", status, expected, rvk_message());
+    return result;
+}
+
+static void assert_same_files(const char *a, const char *b) {
+    static char bytes[2][1 << 21];
+    const char *const paths[2] = {a, b};
+    size_t sizes[2];
+    for (int i = 0; i < 2; i++) {
+        FILE *file = fopen(paths[i], "rb");
+        assert_non_null(file);
+        sizes[i] = fread(bytes[i], 1, sizeof bytes[i], file);
+        assert_true(sizes[i] > 0 && sizes[i] < sizeof bytes[i]);
+        fclose(file);
+    }
+    assert_int_equal(sizes[0], sizes[1]);
+    if (memcmp(bytes[0], bytes[1], sizes[0]) != 0)
+        fail_msg("%s and %s differ", a, b);
+}
+
+/* A net that cannot learn 256 images by heart has a wrong gradient. */
+static void test_overfit(void **state) {
+    (void)state;
+    struct rvk_train_options options = {
+        .model = "resnet8",
+        .data = "generated:count=256,classes=10,size=16",
+        .augment = "none",
+        .batch = 32,
+        .epochs = 12,
+        .schedule = "onecycle",
+        .seed = 1,
+    };
+    struct rvk_train_result result = train(&options, RVK_OK);
+    assert_true(result.last.train_accuracy >= 0.99);
+    assert_true(result.last.train_loss < 0.2);
+    assert_int_equal(result.steps, 96);
+}
+
+/* 8 steps in one go; 3 steps, then the rest; and a step at a time. The checkpoints hold the same bytes. */
+static void resume_equality(const char *name, struct rvk_train_options options) {
+    char whole[64], parts[64], path[160];
+    snprintf(whole, sizeof whole, "%s-whole", name);
+    snprintf(parts, sizeof parts, "%s-parts", name);
+    options.out = in_folder(whole);
+    train(&options, RVK_OK);
+    options.out = in_folder(parts);
+    options.steps = 3;
+    struct rvk_train_result result = train(&options, RVK_OK);
+    assert_int_equal(result.steps, 3);
+    assert_false(result.tested);
+    snprintf(path, sizeof path, "%s/%s/last.safetensors", folder, parts);
+    struct rvk_train_options resume = {.resume = path, .steps = 1};
+    assert_int_equal(train(&resume, RVK_OK).steps, 4);
+    resume.steps = 0;
+    result = train(&resume, RVK_OK);
+    assert_int_equal(result.steps, 8);
+    assert_true(result.tested);
+    for (int i = 0; i < 2; i++) {
+        char other[160];
+        const char *file = i ? "best" : "last";
+        snprintf(path, sizeof path, "%s/%s/%s.safetensors", folder, whole, file);
+        snprintf(other, sizeof other, "%s/%s/%s.safetensors", folder, parts, file);
+        assert_same_files(path, other);
+    }
+}
+
+static void test_resume_sgd(void **state) {
+    (void)state;
+    resume_equality("sgd", small());
+}
+
+static void test_resume_adam(void **state) {
+    (void)state;
+    struct rvk_train_options options = small();
+    options.optimizer = "adamw";
+    options.schedule = "plateau";
+    options.style = "keras";
+    options.normalize = "pixel";
+    options.label_smoothing = 0.1;
+    resume_equality("adam", options);
+}
+
+/* ---- callbacks ---- */
+
+struct seen {
+    uint32_t steps, epochs, starts, stop_after;
+    double rate;
+    struct rvk_epoch epoch;
+};
+
+static void on_start(void *user, const struct rvk_run *run) {
+    struct seen *seen = user;
+    seen->starts++;
+    assert_int_equal(run->train_images, 64);
+    assert_int_equal(run->validation_images, 16);
+    assert_int_equal(run->steps, 4);
+    assert_true(run->options->learning_rate == 0.1);
+    assert_string_equal(run->options->augment, "both");
+}
+
+static void on_step(void *user, const struct rvk_progress *progress) {
+    struct seen *seen = user;
+    seen->steps++;
+    seen->rate = progress->learning_rate;
+    assert_int_equal(progress->step, (seen->steps - 1) % 4 + 1);
+    assert_true(progress->images_per_second > 0);
+}
+
+static void on_epoch(void *user, const struct rvk_epoch *epoch) {
+    struct seen *seen = user;
+    seen->epochs++;
+    seen->epoch = *epoch;
+}
+
+static enum rvk_status should_stop(void *user) {
+    const struct seen *seen = user;
+    return seen->stop_after && seen->steps >= seen->stop_after ? RVK_INTERRUPTED : RVK_OK;
+}
+
+static struct rvk_train_options watched(struct seen *seen) {
+    struct rvk_train_options options = small();
+    *seen = (struct seen){0};
+    options.on_start = on_start;
+    options.on_step = on_step;
+    options.on_epoch = on_epoch;
+    options.should_stop = should_stop;
+    options.user = seen;
+    return options;
+}
+
+static void test_callbacks(void **state) {
+    (void)state;
+    struct seen seen;
+    struct rvk_train_options options = watched(&seen);
+    options.schedule = "constant";
+    struct rvk_train_result result = train(&options, RVK_OK);
+    assert_int_equal(seen.starts, 1);
+    assert_int_equal(seen.steps, 8);
+    assert_int_equal(seen.epochs, 2);
+    assert_true(seen.rate == 0.1);
+    assert_true(seen.epoch.validated);
+    assert_int_equal(result.last.epoch, 2);
+    assert_true(result.last.train_loss == seen.epoch.train_loss);
+    assert_true(result.tested && isfinite(result.test_loss));
+}
+
+static void test_interrupt(void **state) {
+    (void)state;
+    struct seen seen;
+    struct rvk_train_options options = watched(&seen);
+    options.out = in_folder("interrupted");
+    seen.stop_after = 2;
+    struct rvk_train_result result = train(&options, RVK_INTERRUPTED);
+    assert_true(result.steps >= 2 && result.steps < 4);
+    struct rvk_train_options resume = {.resume = in_folder("interrupted/last.safetensors")};
+    assert_int_equal(train(&resume, RVK_OK).steps, 8);
+}
+
+static void test_early_stop(void **state) {
+    (void)state;
+    struct seen seen;
+    struct rvk_train_options options = watched(&seen);
+    options.on_start = NULL;
+    options.learning_rate = 1e-30;
+    options.schedule = "constant";
+    options.weight_decay = -1;
+    options.validation_split = 0;
+    options.augment = "none";
+    options.data = "generated:count=64,classes=4,size=16";
+    options.batch = 64;
+    options.on_step = NULL;
+    options.epochs = 50;
+    options.early_stop = 2;
+    /* The weights do not move: after the first epochs the loss changes by rounding of another order only. */
+    struct rvk_train_result result = train(&options, RVK_OK);
+    assert_true(result.last.epoch < 50);
+    assert_int_equal(result.last.epoch, result.best.epoch + 2);
+}
+
+/* Nothing is allocated, created or recorded between the second step and the end of an epoch. */
+static void test_counters(void **state) {
+    (void)state;
+    struct rvk_train_options options = small();
+    struct rvk_train_result result = train(&options, RVK_OK);
+    assert_true(result.growth_known);
+    assert_int_equal(result.growth.allocations, 0);
+    assert_int_equal(result.growth.pipelines, 0);
+    assert_int_equal(result.growth.recordings, 0);
+    assert_int_equal(result.growth.device_bytes, 0);
+    assert_true(result.growth.submissions >= 1);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    struct rvk_train_options options = small();
+    options.optimizer = "rmsprop";
+    train(&options, RVK_USAGE);
+    assert_string_equal(rvk_message(), "the optimizer must be one of sgd, adam, adamw, not 'rmsprop'");
+    options = small();
+    options.batch = 100;
+    train(&options, RVK_USAGE);
+    assert_non_null(strstr(rvk_message(), "64 training images"));
+    options = small();
+    options.schedule = "onecycle";
+    options.warmup = 1;
+    train(&options, RVK_USAGE);
+    options = small();
+    options.drops = "3,x";
+    train(&options, RVK_USAGE);
+    options = small();
+    options.out = "/proc/nowhere";
+    train(&options, RVK_IO);
+    options = (struct rvk_train_options){.resume = "/nonexistent/last.safetensors"};
+    train(&options, RVK_DATA);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_overfit),   cmocka_unit_test(test_resume_sgd), cmocka_unit_test(test_resume_adam),
+        cmocka_unit_test(test_callbacks), cmocka_unit_test(test_interrupt),  cmocka_unit_test(test_early_stop),
+        cmocka_unit_test(test_counters),  cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, open_context, close_context);
+}
