@@ -31,13 +31,13 @@ struct row {
     uint64_t values;
 };
 
-enum { ROWS = 256 };
+enum { ROWS = 256, FAILURES = 20 };
 
 struct table {
     bool json;
     json_t *cases;
     struct row rows[ROWS];
-    uint32_t count;
+    uint32_t count, failures;
 };
 
 /* The row of op and form; more than ROWS of them share the last one. */
@@ -77,7 +77,7 @@ static void on_case(void *user, const struct rvk_verify_case *result) {
     add_row(table, result);
     if (table->json)
         add_json(table, result);
-    else if (strcmp(result->outcome, "failed") == 0)
+    else if (strcmp(result->outcome, "failed") == 0 && table->failures++ < FAILURES)
         printf("FAILED %s %s: %s\n  repeat: %s\n", result->op, result->shape, result->failure, result->repeat);
     fflush(stdout);
 }
@@ -91,6 +91,8 @@ static void print(const struct table *table, const struct rvk_verify_summary *su
                row->passed + row->failed + row->mistrusted, row->failed, row->mistrusted,
                (unsigned long long)row->values, row->worst);
     }
+    if (table->failures > FAILURES)
+        printf("%u more failures are not shown; --json lists all\n", table->failures - FAILURES);
     printf("%u passed, %u failed, %u mistrusted (too many zeros to prove anything); %llu values in %.1f s\n",
            summary->passed, summary->failed, summary->mistrusted, (unsigned long long)summary->values,
            summary->seconds);
@@ -129,7 +131,10 @@ const struct command command_verify = {
     .summary = "holds every kernel on the device to the float64 reference",
     .about =
         "Without --op or --model: every op's cases, in every form that the device can run, with exact, random and\n"
-        "hostile data. Each failure prints the command that repeats it.\n",
+        "hostile data. Each failure prints the command that repeats it.\n"
+        "--against: a safetensors file with param.NAME, buffer.NAME, input, target, logits_eval, logits_train,\n"
+        "loss_train, grad_input, grad.NAME, after.NAME and after_buffer.NAME in PyTorch's layouts; metadata lr,\n"
+        "momentum, weight_decay. A state in which a ReLU's input is zero but for rounding is no witness.\n",
     .device = true,
     .groups = groups,
     .run = run,

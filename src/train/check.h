@@ -15,7 +15,7 @@ CHECKED enum status check_model(struct store *store, const struct model_options 
  * A file that holds one step of SGD as PyTorch did it (layouts of PyTorch): the state before ("param.NAME",
  * "buffer.NAME"), a batch ("input", "target"), and what came out ("logits_eval", "logits_train", "loss_train",
  * "grad_input", "grad.NAME", "after.NAME", "after_buffer.NAME"). Metadata: lr, momentum, weight_decay. Two float32
- * programs do not agree bit for bit: the gate is on the L2 norm of the difference, see check_gate.
+ * programs do not agree bit for bit: the gate is on the L2 norm of the difference of each tensor.
  * options: name and style; image size, channels and classes follow the file.
  */
 CHECKED enum status check_against(struct store *store, const struct model_options *options, const char *path,
