@@ -295,6 +295,7 @@ static const char *const cases_conv2d[] = {
     "+x=128x32x32x16 weight=3x3x16x16" PAD1,
     "+x=128x16x16x32 weight=3x3x32x64" PAD1 STRIDE2,
     "+x=2x112x112x3 weight=7x7x3x64" PAD3 STRIDE2,
+    "+x=200x64x64x48 weight=1x1x48x4", /* over 128 MiB */
     NULL,
 };
 
@@ -345,6 +346,7 @@ static const char *const cases_input[] = {
     "+dy=2x56x56x256 weight=1x1x64x256 h=56 w=56",
     "+dy=128x32x32x16 weight=3x3x16x16 h=32 w=32" PAD1,
     "+dy=128x8x8x64 weight=3x3x32x64 h=16 w=16" PAD1 STRIDE2,
+    "+dy=200x64x64x48 weight=1x1x4x48 h=64 w=64", /* over 128 MiB */
     NULL,
 };
 
@@ -394,6 +396,7 @@ static const char *const cases_weight[] = {
     "+x=2x56x56x64 dy=2x56x56x256 kh=1 kw=1",
     "+x=128x32x32x16 dy=128x32x32x16 kh=3 kw=3" PAD1,
     "+x=128x16x16x32 dy=128x8x8x64 kh=3 kw=3" PAD1 STRIDE2,
+    "+x=200x64x64x48 dy=200x64x64x4 kh=1 kw=1", /* over 128 MiB */
     NULL,
 };
 
