@@ -41,6 +41,7 @@ struct vk_description {
 CHECKED enum status vk_list(struct vk_description **list, uint32_t *count);
 
 CHECKED enum status vk_open(const struct vk_options *options, struct vk_device **out);
+/* Everything made on the device must be destroyed before. Saves the pipeline cache. */
 void vk_close(struct vk_device *device);
 
 const struct device_facts *vk_facts(const struct vk_device *device);
