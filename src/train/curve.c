@@ -1,0 +1,370 @@
+/* curve: reads the history of a run from its log and draws it as SVG, two panels side by side. */
+#include "train/curve.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- history ---- */
+
+enum quantity { LOSS, ACCURACY, QUANTITIES };
+
+struct point {
+    double epoch, value[QUANTITIES]; /* accuracy in percent */
+};
+
+struct series {
+    struct point *points;
+    size_t count, capacity;
+};
+
+enum { FINE_POINTS = 240 }; /* more training points than that are replaced by one an epoch */
+
+struct history {
+    json_t *start;                           /* the log's line about the beginning, or about the last resumption */
+    struct series parts, epochs, validation; /* training by parts of an epoch, training by epoch, validation by epoch */
+    struct point test;
+    bool tested;
+};
+
+static enum status add(struct series *series, double epoch, double loss, double accuracy) {
+    TRY(memory_grow(&series->points, &series->capacity, series->count + 1, sizeof *series->points));
+    series->points[series->count++] = (struct point){epoch, {loss, 100 * accuracy}};
+    return STATUS_OK;
+}
+
+/* Forgets what lies after `epoch`: a run was resumed from there. */
+static void rewind_to(struct series *series, double epoch) {
+    while (series->count && series->points[series->count - 1].epoch > epoch + 1e-9)
+        series->count--;
+}
+
+static double number(json_t *line, const char *name) {
+    return json_number_value(json_object_get(line, name));
+}
+
+static const char *text(json_t *object, const char *name) {
+    const char *value = json_string_value(json_object_get(object, name));
+    return value ? value : "";
+}
+
+static void read_start(struct history *history, json_t *line) {
+    double step = number(line, "step"), steps = number(line, "steps");
+    double epoch = number(line, "epoch") + (steps > 0 ? step / steps : 0);
+    rewind_to(&history->parts, epoch);
+    rewind_to(&history->epochs, epoch);
+    rewind_to(&history->validation, epoch);
+    history->tested = false;
+    json_decref(history->start);
+    history->start = json_incref(line);
+}
+
+static enum status read_epoch(struct history *history, json_t *line) {
+    double epoch = number(line, "epoch");
+    TRY(add(&history->epochs, epoch, number(line, "train_loss"), number(line, "train_accuracy")));
+    if (json_object_get(line, "validation_loss"))
+        TRY(add(&history->validation, epoch, number(line, "validation_loss"), number(line, "validation_accuracy")));
+    return STATUS_OK;
+}
+
+static enum status read_line(struct history *history, json_t *line) {
+    const char *event = text(line, "event");
+    if (strcmp(event, "start") == 0 || strcmp(event, "resume") == 0)
+        read_start(history, line);
+    if (strcmp(event, "epoch") == 0)
+        return read_epoch(history, line);
+    if (strcmp(event, "part") == 0)
+        return add(&history->parts, number(line, "epochs"), number(line, "train_loss"), number(line, "train_accuracy"));
+    if (strcmp(event, "test") == 0 && history->epochs.count) {
+        history->tested = true;
+        history->test = (struct point){history->epochs.points[history->epochs.count - 1].epoch,
+                                       {number(line, "test_loss"), 100 * number(line, "test_accuracy")}};
+    }
+    return STATUS_OK;
+}
+
+static enum status read_history(const char *folder, struct history *history) {
+    const size_t limit = (size_t)256 << 20;
+    char path[640];
+    uint8_t *bytes;
+    size_t size;
+    snprintf(path, sizeof path, "%s/log.jsonl", folder);
+    TRY(file_read(path, limit, &bytes, &size));
+    enum status status = STATUS_OK;
+    for (char *line = (char *)bytes, *end; status == STATUS_OK && *line; line = end) {
+        end = line + strcspn(line, "\n");
+        json_t *json = json_loadb(line, (size_t)(end - line), 0, NULL);
+        if (json)
+            status = read_line(history, json);
+        json_decref(json);
+        end += *end == '\n';
+    }
+    free(bytes);
+    return status;
+}
+
+/* ---- axes ---- */
+
+struct axis {
+    double low, high, tick;
+};
+
+/* 1, 2 or 5 times a power of ten, so that `range` holds at most `most` of them. */
+static double tick_size(double range, double most) {
+    double power = pow(10, floor(log10(range / most)));
+    for (int i = 0; i < 3; i++) {
+        static const double factors[] = {1, 2, 5};
+        if (factors[i] * power * most >= range * (1 - 1e-9))
+            return factors[i] * power;
+    }
+    return 10 * power;
+}
+
+/* Whole epochs, from where the run began. */
+static struct axis x_axis(const struct history *history, const struct series *training) {
+    const struct series *epochs = &history->epochs;
+    double first = fmin(epochs->points[0].epoch - 1, floor(training->points[0].epoch));
+    double last = epochs->points[epochs->count - 1].epoch;
+    return (struct axis){first, last, fmax(1, tick_size(last - first, 8))};
+}
+
+static void extend(const struct series *series, enum quantity quantity, double *low, double *high) {
+    for (size_t i = 0; i < series->count; i++) {
+        *low = fmin(*low, series->points[i].value[quantity]);
+        *high = fmax(*high, series->points[i].value[quantity]);
+    }
+}
+
+/* From a whole tick to a whole tick, around all values. */
+static struct axis y_axis(const struct history *history, const struct series *training, enum quantity quantity) {
+    double low = training->points[0].value[quantity], high = low;
+    extend(training, quantity, &low, &high);
+    extend(&history->validation, quantity, &low, &high);
+    if (history->tested)
+        extend(&(struct series){.points = (struct point *)&history->test, .count = 1}, quantity, &low, &high);
+    if (high - low < 1e-6)
+        low -= 0.5, high += 0.5;
+    double tick = tick_size(high - low, 6);
+    return (struct axis){floor(low / tick + 1e-9) * tick, ceil(high / tick - 1e-9) * tick, tick};
+}
+
+/* ---- drawing ---- */
+
+enum { WIDTH = 760, HEIGHT = 330, PANEL_WIDTH = 308, PANEL_HEIGHT = 190, PANEL_TOP = 86, MOST_DOTS = 60 };
+
+struct panel {
+    FILE *out;
+    const struct history *history;
+    const struct series *training;
+    enum quantity quantity;
+    struct axis x, y;
+    double left;
+};
+
+/* Colours for light pages, and for dark ones where the viewer asks for them, without CSS variables, which some viewers
+ * lack. Blue and orange also differ for the colour-blind; validation has dots besides. */
+static void put_style(FILE *out) {
+    fputs("<style>\n"
+          "text{font:12px system-ui,'DejaVu Sans',sans-serif;fill:#1f2328}text.s{font-size:11px;fill:#59636e}\n"
+          "text.h{font-size:15px;font-weight:600}.e{text-anchor:end}.m{text-anchor:middle}\n"
+          ".p{fill:#fff}.g,.a,.t,.v{fill:none;stroke:#e1e5ea}.a{stroke:#8c959f}\n"
+          ".t{stroke:#2468b4}.v{stroke:#c9540a}.t,.v{stroke-width:1.8;stroke-linejoin:round}\n"
+          ".c{fill:#2468b4}.d{fill:#c9540a}.x{fill:#1f2328}\n"
+          "@media(prefers-color-scheme:dark){text,.x{fill:#e6edf3}text.s{fill:#9aa5b1}.p{fill:#14181d}\n"
+          ".g{stroke:#2d343c}.a{stroke:#6b7580}.t{stroke:#6cb0f5}.v{stroke:#f59a52}.c{fill:#6cb0f5}"
+          ".d{fill:#f59a52}}\n"
+          "</style>\n",
+          out);
+}
+
+/* Characters that XML keeps for itself are replaced; control characters become '?'. */
+static void put_text(FILE *out, const char *text) {
+    for (; *text; text++) {
+        if (*text == '&')
+            fputs("&amp;", out);
+        else if (*text == '<')
+            fputs("&lt;", out);
+        else
+            fputc((unsigned char)*text < ' ' ? '?' : *text, out);
+    }
+}
+
+static double place_x(const struct panel *panel, double epoch) {
+    return panel->left + PANEL_WIDTH * (epoch - panel->x.low) / (panel->x.high - panel->x.low);
+}
+
+static double place_y(const struct panel *panel, double value) {
+    return PANEL_TOP + PANEL_HEIGHT * (panel->y.high - value) / (panel->y.high - panel->y.low);
+}
+
+static void put_y_axis(const struct panel *panel) {
+    const struct axis *y = &panel->y;
+    int decimals = y->tick < 1 ? (int)ceil(-log10(y->tick) - 1e-9) : 0;
+    for (int i = 0; y->low + i * y->tick <= y->high + y->tick / 2; i++) {
+        double value = y->low + i * y->tick + 0.0, at = place_y(panel, value);
+        fprintf(panel->out,
+                "<path class=\"g\" d=\"M%.1f %.1fh%d\"/><text class=\"s e\" x=\"%.1f\" y=\"%.1f\">%.*f</text>\n",
+                panel->left, at, PANEL_WIDTH, panel->left - 8, at + 4, decimals, value);
+    }
+    fprintf(panel->out, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", panel->left - 36, PANEL_TOP - 14,
+            panel->quantity == LOSS ? "loss (nats)" : "accuracy (%)");
+}
+
+static void put_x_axis(const struct panel *panel) {
+    const struct axis *x = &panel->x;
+    const int bottom = PANEL_TOP + PANEL_HEIGHT;
+    for (double k = ceil(x->low / x->tick - 1e-9); k * x->tick <= x->high + 1e-9; k++) {
+        double value = k * x->tick + 0.0, at = place_x(panel, value); /* + 0.0: no -0 */
+        fprintf(panel->out, "<path class=\"a\" d=\"M%.1f %dv4\"/><text class=\"s m\" x=\"%.1f\" y=\"%d\">%.0f</text>\n",
+                at, bottom, at, bottom + 18, value);
+    }
+    fprintf(panel->out, "<path class=\"a\" d=\"M%.1f %dh%d\"/><text class=\"m\" x=\"%.1f\" y=\"%d\">epoch</text>\n",
+            panel->left, bottom, PANEL_WIDTH, panel->left + PANEL_WIDTH / 2.0, bottom + 38);
+}
+
+static void put_line(const struct panel *panel, const struct series *series, const char *class) {
+    fprintf(panel->out, "<path class=\"%s\" d=\"", class);
+    for (size_t i = 0; i < series->count; i++)
+        fprintf(panel->out, "%c%.1f %.1f", i ? 'L' : 'M', place_x(panel, series->points[i].epoch),
+                place_y(panel, series->points[i].value[panel->quantity]));
+    fputs("\"/>\n", panel->out);
+}
+
+static void put_dots(const struct panel *panel, const struct series *series, const char *class) {
+    for (size_t i = 0; i < series->count; i++)
+        fprintf(panel->out, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"/>", class,
+                place_x(panel, series->points[i].epoch), place_y(panel, series->points[i].value[panel->quantity]));
+    fputc('\n', panel->out);
+}
+
+static void put_diamond(const struct panel *panel, double x, double y) {
+    fprintf(panel->out, "<path class=\"x\" d=\"M%.1f %.1fl5 5 -5 5 -5 -5z\"/>", x, y - 5);
+}
+
+/* The legend stands where the curve has left: at the top for a falling loss, at the bottom for a rising accuracy. */
+struct legend {
+    const struct panel *panel;
+    double x, y; /* left end and middle of the next row */
+};
+
+/* Name and last value. */
+static void put_row(struct legend *legend, const char *name, const struct point *last) {
+    const struct panel *panel = legend->panel;
+    fprintf(panel->out, "<text x=\"%.1f\" y=\"%.1f\">%s</text><text class=\"e\" x=\"%.1f\" y=\"%.1f\">%.*f</text>\n",
+            legend->x + 30, legend->y + 4, name, legend->x + 136, legend->y + 4, panel->quantity == LOSS ? 3 : 1,
+            last->value[panel->quantity]);
+    legend->y += 18;
+}
+
+static void put_legend(const struct panel *panel) {
+    const struct history *history = panel->history;
+    const int rows = 1 + (history->validation.count > 0) + history->tested, height = 18 * rows + 4;
+    struct legend legend = {panel, panel->left + PANEL_WIDTH - 146, PANEL_TOP + 8};
+    if (panel->quantity == ACCURACY)
+        legend.y = PANEL_TOP + PANEL_HEIGHT - 6 - height;
+    fprintf(panel->out, "<rect class=\"p\" x=\"%.1f\" y=\"%.1f\" width=\"146\" height=\"%d\" rx=\"3\"/>\n",
+            legend.x - 5, legend.y, height);
+    legend.y += 11;
+    fprintf(panel->out, "<path class=\"t\" d=\"M%.1f %.1fh22\"/>", legend.x, legend.y);
+    put_row(&legend, "training", &history->epochs.points[history->epochs.count - 1]);
+    if (history->validation.count) {
+        fprintf(panel->out,
+                "<path class=\"v\" d=\"M%.1f %.1fh22\"/><circle class=\"d\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"/>",
+                legend.x, legend.y, legend.x + 11, legend.y);
+        put_row(&legend, "validation", &history->validation.points[history->validation.count - 1]);
+    }
+    if (history->tested) {
+        put_diamond(panel, legend.x + 11, legend.y);
+        put_row(&legend, "test", &history->test);
+    }
+}
+
+static void put_panel(FILE *out, const struct history *history, enum quantity quantity, double left) {
+    struct panel panel = {.out = out, .history = history, .quantity = quantity, .left = left};
+    const struct series *validation = &history->validation;
+    panel.training = history->parts.count && history->parts.count <= FINE_POINTS ? &history->parts : &history->epochs;
+    panel.x = x_axis(history, panel.training);
+    panel.y = y_axis(history, panel.training, quantity);
+    put_y_axis(&panel);
+    put_x_axis(&panel);
+    put_legend(&panel);
+    put_line(&panel, panel.training, "t");
+    if (panel.training->count == 1)
+        put_dots(&panel, panel.training, "c");
+    if (validation->count)
+        put_line(&panel, validation, "v");
+    if (validation->count <= MOST_DOTS)
+        put_dots(&panel, validation, "d");
+    if (history->tested)
+        put_diamond(&panel, place_x(&panel, history->test.epoch), place_y(&panel, history->test.value[quantity]));
+}
+
+static void put_title(FILE *out, const struct history *history) {
+    put_text(out, text(history->start, "model"));
+    fputs(" on ", out);
+    put_text(out, text(json_object_get(history->start, "options"), "data"));
+}
+
+static void put_note(FILE *out, const struct history *history) {
+    json_t *options = json_object_get(history->start, "options");
+    fprintf(out, "%.0f training images, batch %.0f, ", number(history->start, "train_images"),
+            number(options, "batch"));
+    put_text(out, text(options, "optimizer"));
+    fputs(", ", out);
+    put_text(out, text(options, "schedule"));
+    fputs("; ", out);
+    put_text(out, text(json_object_get(history->start, "device"), "name"));
+}
+
+static void put_picture(FILE *out, const struct history *history) {
+    fprintf(out,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\">\n"
+            "<title>Learning curves: ",
+            WIDTH, HEIGHT, WIDTH, HEIGHT);
+    put_title(out, history);
+    fputs("</title>\n", out);
+    put_style(out);
+    fprintf(out, "<rect class=\"p\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n<text class=\"h\" x=\"18\" y=\"28\">", WIDTH,
+            HEIGHT);
+    put_title(out, history);
+    fputs("</text><text class=\"s\" x=\"18\" y=\"46\">", out);
+    put_note(out, history);
+    fputs("</text>\n", out);
+    put_panel(out, history, LOSS, 54);
+    put_panel(out, history, ACCURACY, 430);
+    fputs("</svg>\n", out);
+}
+
+static enum status write_picture(const char *folder, const struct history *history) {
+    char path[640], *bytes = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&bytes, &size);
+    if (!out)
+        return fail(STATUS_MEMORY, "out of memory for the learning curves");
+    put_picture(out, history);
+    bool complete = !ferror(out);
+    complete = fclose(out) == 0 && complete;
+    snprintf(path, sizeof path, "%s/curve.svg", folder);
+    enum status status = complete ? file_write_atomic(path, &(struct file_piece){bytes, size}, 1)
+                                  : fail(STATUS_MEMORY, "out of memory for the learning curves");
+    free(bytes);
+    return status;
+}
+
+enum status curve_write(const char *folder) {
+    struct history history = {0};
+    enum status status = read_history(folder, &history);
+    if (status == STATUS_OK && history.epochs.count)
+        status = write_picture(folder, &history);
+    free(history.parts.points);
+    free(history.epochs.points);
+    free(history.validation.points);
+    json_decref(history.start);
+    return status;
+}
