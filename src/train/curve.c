@@ -141,13 +141,19 @@ static void extend(const struct series *series, enum quantity quantity, double *
     }
 }
 
-/* From a whole tick to a whole tick, around all values. */
+/*
+ * From a whole tick to a whole tick, around all values. A validation loss far above the training losses, as running
+ * statistics give it in a first short epoch, lies outside, so that the rest can be seen.
+ */
 static struct axis y_axis(const struct history *history, const struct series *training, enum quantity quantity) {
     double low = training->points[0].value[quantity], high = low;
     extend(training, quantity, &low, &high);
+    const double highest = 1.25 * high;
     extend(&history->validation, quantity, &low, &high);
     if (history->tested)
         extend(&(struct series){.points = (struct point *)&history->test, .count = 1}, quantity, &low, &high);
+    if (quantity == LOSS)
+        high = fmin(high, highest);
     if (high - low < 1e-6)
         low -= 0.5, high += 0.5;
     double tick = tick_size(high - low, 6);
@@ -156,7 +162,7 @@ static struct axis y_axis(const struct history *history, const struct series *tr
 
 /* ---- drawing ---- */
 
-enum { WIDTH = 760, HEIGHT = 330, PANEL_WIDTH = 308, PANEL_HEIGHT = 190, PANEL_TOP = 86, MOST_DOTS = 60 };
+enum { WIDTH = 760, HEIGHT = 354, PANEL_WIDTH = 308, PANEL_HEIGHT = 190, PANEL_TOP = 110, MOST_DOTS = 60 };
 
 struct panel {
     FILE *out;
@@ -212,7 +218,7 @@ static void put_y_axis(const struct panel *panel) {
                 "<path class=\"g\" d=\"M%.1f %.1fh%d\"/><text class=\"s e\" x=\"%.1f\" y=\"%.1f\">%.*f</text>\n",
                 panel->left, at, PANEL_WIDTH, panel->left - 8, at + 4, decimals, value);
     }
-    fprintf(panel->out, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", panel->left - 36, PANEL_TOP - 14,
+    fprintf(panel->out, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", panel->left - 36, PANEL_TOP - 38,
             panel->quantity == LOSS ? "loss (nats)" : "accuracy (%)");
 }
 
@@ -247,42 +253,30 @@ static void put_diamond(const struct panel *panel, double x, double y) {
     fprintf(panel->out, "<path class=\"x\" d=\"M%.1f %.1fl5 5 -5 5 -5 -5z\"/>", x, y - 5);
 }
 
-/* The legend stands where the curve has left: at the top for a falling loss, at the bottom for a rising accuracy. */
-struct legend {
-    const struct panel *panel;
-    double x, y; /* left end and middle of the next row */
-};
-
-/* Name and last value. */
-static void put_row(struct legend *legend, const char *name, const struct point *last) {
-    const struct panel *panel = legend->panel;
-    fprintf(panel->out, "<text x=\"%.1f\" y=\"%.1f\">%s</text><text class=\"e\" x=\"%.1f\" y=\"%.1f\">%.*f</text>\n",
-            legend->x + 30, legend->y + 4, name, legend->x + 136, legend->y + 4, panel->quantity == LOSS ? 3 : 1,
+/* One entry of the legend above the panel: name and last value, beside a sample of the line. */
+static void put_entry(const struct panel *panel, int column, const char *name, const struct point *last) {
+    static const double columns[] = {0, 112, 244};
+    const double x = panel->left - 36 + columns[column];
+    const int y = PANEL_TOP - 16, decimals = panel->quantity == LOSS ? 3 : 1;
+    const char *line = column == 0 ? "t" : "v";
+    if (column < 2)
+        fprintf(panel->out, "<path class=\"%s\" d=\"M%.1f %dh18\"/>", line, x, y - 4);
+    if (column == 1)
+        fprintf(panel->out, "<circle class=\"d\" cx=\"%.1f\" cy=\"%d\" r=\"3\"/>", x + 9, y - 4);
+    if (column == 2)
+        put_diamond(panel, x + 9, y - 4);
+    fprintf(panel->out, "<text class=\"s\" x=\"%.1f\" y=\"%d\">%s %.*f</text>\n", x + 23, y, name, decimals,
             last->value[panel->quantity]);
-    legend->y += 18;
 }
 
 static void put_legend(const struct panel *panel) {
     const struct history *history = panel->history;
-    const int rows = 1 + (history->validation.count > 0) + history->tested, height = 18 * rows + 4;
-    struct legend legend = {panel, panel->left + PANEL_WIDTH - 146, PANEL_TOP + 8};
-    if (panel->quantity == ACCURACY)
-        legend.y = PANEL_TOP + PANEL_HEIGHT - 6 - height;
-    fprintf(panel->out, "<rect class=\"p\" x=\"%.1f\" y=\"%.1f\" width=\"146\" height=\"%d\" rx=\"3\"/>\n",
-            legend.x - 5, legend.y, height);
-    legend.y += 11;
-    fprintf(panel->out, "<path class=\"t\" d=\"M%.1f %.1fh22\"/>", legend.x, legend.y);
-    put_row(&legend, "training", &history->epochs.points[history->epochs.count - 1]);
-    if (history->validation.count) {
-        fprintf(panel->out,
-                "<path class=\"v\" d=\"M%.1f %.1fh22\"/><circle class=\"d\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"/>",
-                legend.x, legend.y, legend.x + 11, legend.y);
-        put_row(&legend, "validation", &history->validation.points[history->validation.count - 1]);
-    }
-    if (history->tested) {
-        put_diamond(panel, legend.x + 11, legend.y);
-        put_row(&legend, "test", &history->test);
-    }
+    const struct series *epochs = &history->epochs, *validation = &history->validation;
+    put_entry(panel, 0, "training", &epochs->points[epochs->count - 1]);
+    if (validation->count)
+        put_entry(panel, 1, "validation", &validation->points[validation->count - 1]);
+    if (history->tested)
+        put_entry(panel, 2, "test", &history->test);
 }
 
 static void put_panel(FILE *out, const struct history *history, enum quantity quantity, double left) {
@@ -294,6 +288,9 @@ static void put_panel(FILE *out, const struct history *history, enum quantity qu
     put_y_axis(&panel);
     put_x_axis(&panel);
     put_legend(&panel);
+    fprintf(out, "<clipPath id=\"c%d\"><path d=\"M%.1f %dh%dv%dh-%dz\"/></clipPath><g clip-path=\"url(#c%d)\">\n",
+            (int)quantity, left - 6, PANEL_TOP - 4, PANEL_WIDTH + 12, PANEL_HEIGHT + 10, PANEL_WIDTH + 12,
+            (int)quantity);
     put_line(&panel, panel.training, "t");
     if (panel.training->count == 1)
         put_dots(&panel, panel.training, "c");
@@ -303,6 +300,7 @@ static void put_panel(FILE *out, const struct history *history, enum quantity qu
         put_dots(&panel, validation, "d");
     if (history->tested)
         put_diamond(&panel, place_x(&panel, history->test.epoch), place_y(&panel, history->test.value[quantity]));
+    fputs("</g>\n", out);
 }
 
 static void put_title(FILE *out, const struct history *history) {

@@ -1,5 +1,7 @@
 #include "train/run_log.h"
 
+#include "train/curve.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -80,14 +82,21 @@ enum status run_log_start(struct run_log *log, const struct vk_device *device, c
     strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
     const struct vk_description *description = vk_describe(device);
     json_t *options = record ? json_loads(record, 0, NULL) : json_object();
-    return write_line(log, json_pack("{s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:s, s:s}, s:o}",
+    return write_line(log, json_pack("{s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:s, s:s}, s:o}",
                                      "event", run->resumed_epoch || run->resumed_step ? "resume" : "start", "schema", 1,
                                      "version", RVK_VERSION, "time", now, "model", run->model->name, "trainable",
                                      (json_int_t)run->model->trainable, "train_images", (json_int_t)run->train_images,
-                                     "validation_images", (json_int_t)run->validation_images, "epoch",
-                                     (json_int_t)run->resumed_epoch, "step", (json_int_t)run->resumed_step, "device",
-                                     "name", description->facts.name, "driver", description->facts.driver, "api",
-                                     description->api, "options", options));
+                                     "validation_images", (json_int_t)run->validation_images, "steps",
+                                     (json_int_t)run->steps, "epoch", (json_int_t)run->resumed_epoch, "step",
+                                     (json_int_t)run->resumed_step, "device", "name", description->facts.name, "driver",
+                                     description->facts.driver, "api", description->api, "options", options));
+}
+
+enum status run_log_part(struct run_log *log, double epochs, uint64_t step, double loss, double accuracy) {
+    if (!log->lines)
+        return STATUS_OK;
+    return write_line(log, json_pack("{s:s, s:f, s:I, s:f, s:f}", "event", "part", "epochs", epochs, "step",
+                                     (json_int_t)step, "train_loss", loss, "train_accuracy", accuracy));
 }
 
 enum status run_log_epoch(struct run_log *log, const struct trainer_epoch *epoch) {
@@ -110,11 +119,13 @@ enum status run_log_epoch(struct run_log *log, const struct trainer_epoch *epoch
         json_object_set_new(line, "validation_loss", json_real(epoch->validation_loss));
         json_object_set_new(line, "validation_accuracy", json_real(epoch->validation_accuracy));
     }
-    return write_line(log, line);
+    TRY(write_line(log, line));
+    return curve_write(log->folder);
 }
 
 enum status run_log_test(struct run_log *log, double loss, double accuracy) {
     if (!log->lines)
         return STATUS_OK;
-    return write_line(log, json_pack("{s:s, s:f, s:f}", "event", "test", "test_loss", loss, "test_accuracy", accuracy));
+    TRY(write_line(log, json_pack("{s:s, s:f, s:f}", "event", "test", "test_loss", loss, "test_accuracy", accuracy)));
+    return curve_write(log->folder);
 }

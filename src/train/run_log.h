@@ -1,5 +1,6 @@
 /*
- * run_log: what happened, as JSON Lines (log.jsonl) and as a table of epochs (log.csv) in the folder of a run.
+ * run_log: what happened, as JSON Lines (log.jsonl), as a table of epochs (log.csv) and as a picture (curve.svg) in the
+ * folder of a run.
  */
 #ifndef RVK_TRAIN_RUN_LOG_H
 #define RVK_TRAIN_RUN_LOG_H
@@ -21,6 +22,8 @@ void run_log_close(struct run_log *log); /* accepts a zeroed one */
 /* Where the run comes from: version, time, device, options. `record` is a JSON object. */
 CHECKED enum status run_log_start(struct run_log *log, const struct vk_device *device, const struct trainer_run *run,
                                   const char *record);
+/* Training since the part before: `epochs` are done, 1.25 is a quarter of the second. */
+CHECKED enum status run_log_part(struct run_log *log, double epochs, uint64_t step, double loss, double accuracy);
 CHECKED enum status run_log_epoch(struct run_log *log, const struct trainer_epoch *epoch);
 CHECKED enum status run_log_test(struct run_log *log, double loss, double accuracy);
 

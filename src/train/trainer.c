@@ -94,6 +94,19 @@ static void watch_counters(struct trainer *trainer) {
     };
 }
 
+/* Every epoch has about 20 parts in the log. */
+static enum status log_part(struct trainer *trainer) {
+    const uint32_t parts = 20, length = (uint32_t)ceil_div(trainer->steps, parts);
+    const struct position *at = &trainer->at, *from = &trainer->part;
+    if (at->step % length != 0 && at->step != trainer->steps)
+        return STATUS_OK;
+    double images = (double)(at->step - from->step) * trainer->step.options.batch;
+    TRY(run_log_part(&trainer->log, at->epoch + (double)at->step / trainer->steps, update_number(trainer, at->step),
+                     (at->loss_sum - from->loss_sum) / images, (at->right_sum - from->right_sum) / images));
+    trainer->part = *at;
+    return STATUS_OK;
+}
+
 static enum status collect_step(struct trainer *trainer) {
     TRY(plan_collect(trainer->plan));
     const float *metrics = plan_output(trainer->plan, trainer->step.metrics);
@@ -107,7 +120,7 @@ static enum status collect_step(struct trainer *trainer) {
         TRY(profile_add(&trainer->profile, trainer->plan));
     watch_counters(trainer);
     report_step(trainer);
-    return STATUS_OK;
+    return log_part(trainer);
 }
 
 /* ---- one epoch ---- */
@@ -128,6 +141,7 @@ static enum status run_steps(struct trainer *trainer, enum status *reason, bool 
     order_shuffle(trainer->order, trainer->train_count, trainer->options->seed, trainer->at.epoch);
     trainer->submitted = trainer->steps_first = trainer->at.step;
     trainer->steps_ns = clock_ns();
+    trainer->part = trainer->at;
     for (bool more = true; more || plan_pending(trainer->plan);) {
         more = more && may_submit(trainer, reason, halted);
         if (more)

@@ -33,6 +33,7 @@ struct trainer {
     struct run_log log;
     struct profile profile;
     struct position at;
+    struct position part; /* where the part of the epoch began that the log has not seen */
     uint32_t submitted;   /* steps of this epoch */
     uint64_t call_steps;  /* collected in this call */
     uint64_t call_ns;     /* when the call began */

@@ -69,7 +69,7 @@ static enum status make_plans(struct trainer *trainer) {
 }
 
 static enum status check_folder(const struct trainer_options *options) {
-    static const char *const names[] = {"last.safetensors", "best.safetensors", "log.jsonl"};
+    static const char *const names[] = {"last.safetensors", "best.safetensors", "log.jsonl", "curve.svg"};
     char path[640];
     for (size_t i = 0; options->out && !options->resume && i < COUNT(names); i++) {
         snprintf(path, sizeof path, "%s/%s", options->out, names[i]);
