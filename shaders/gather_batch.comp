@@ -25,13 +25,12 @@ uint choose(uint purpose, uint index, uint count) {
     return random_below(clock[0], 0x67610000u + 4u * clock[1] + purpose, index, count);
 }
 
-// Bytes 4 quad .. 4 quad + 3 of the pixel that starts at byte `start`; those past its channels are zero.
+// Bytes 4 quad .. 4 quad + 3 of the pixel that starts at byte `start`; those past its channels are any bytes.
 vec4 load_bytes(uint start, uint quad) {
     uint begin = start + 4u * quad, count = min(channels - 4u * quad, 4u);
     uint low = bytes[begin / 4u], high = bytes[(begin + count - 1u) / 4u], shift_bits = 8u * (begin % 4u);
     uint word = shift_bits == 0u ? low : low >> shift_bits | high << (32u - shift_bits);
-    uvec4 value = uvec4(word, word >> 8u, word >> 16u, word >> 24u) & 255u;
-    return mix(vec4(0.0), vec4(value), lessThan(uvec4(0u, 1u, 2u, 3u), uvec4(count)));
+    return vec4(uvec4(word, word >> 8u, word >> 16u, word >> 24u) & 255u);
 }
 
 void main() {
@@ -58,5 +57,6 @@ void main() {
     vec4 value = load_bytes(((index - first_image) * height * width + pixel) * channels, quad);
     if (nearest == 0u && source != edge)
         value = vec4(0.0);
+    // The padding of scale is zero, so that of x is.
     x[target] = (value - LOAD(mean, (mean_per_pixel != 0u ? pixel * quads : 0u) + quad)) * LOAD(scale, quad);
 }

@@ -1,0 +1,176 @@
+/*
+ * Mutants: verify must be able to fail. Every line of the table plants one mistake in a shader, as text; the cases that
+ * verify runs by default must find it. A text that a shader no longer has is an error, so that no line rots.
+ */
+#include "device.h"
+
+#include "base/file.h"
+#include "exec/verify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Text, and the same with its sums kept in half precision. */
+#define HALF(sum) "vec4(unpackHalf2x16(packHalf2x16(" sum ".xy)), unpackHalf2x16(packHalf2x16(" sum ".zw)))"
+
+static const struct mutant {
+    const char *op, *kernel;
+    const char *file; /* where the mistake is: NULL: in the kernel itself */
+    const char *text, *mistake;
+} mutants[] = {
+    {"dense", "dense", NULL, "q < feature_quads", "q + 1u < feature_quads"},
+    {"dense", "dense", NULL, "min(first + r, images - 1u)", "min(first, images - 1u)"},
+    {"dense", "dense", NULL, "sum[r] += value.x", "sum[r] = " HALF("sum[r]") " + value.x"},
+    {"dense", "dense", NULL, "has_bias != 0u", "false"},
+    {"dense_backward_input", "dense_backward_input", NULL, "q < output_quads", "q + 1u < output_quads"},
+    {"dense_backward_input", "dense_backward_input", NULL, "dot(value, w2)", "dot(value, w1)"},
+    {"dense_backward_input", "dense_backward_input", NULL, "lessThan(feature, uvec4(features))", "bvec4(true)"},
+    {"dense_backward_weight", "dense_backward_weight", NULL, "n < images", "n + 1u < images"},
+    {"dense_backward_weight", "dense_backward_weight", NULL, "sum[j] += ", "sum[j] = " HALF("sum[j]") " + "},
+    {"softmax", "softmax", "softmax.glsl", " - largest)", ")"},
+    {"softmax", "softmax", "softmax.glsl", "span = LANES / 2u", "span = LANES / 4u"},
+    {"softmax", "softmax", "softmax.glsl", "lessThan(4u", "lessThanEqual(4u"},
+    {"softmax", "softmax", NULL, "/ sum", "/ (1.00001 * sum)"},
+    {"softmax_cross_entropy", "softmax_cross_entropy", NULL, "greaterThanEqual(x", "greaterThan(x"},
+    {"softmax_cross_entropy", "softmax_cross_entropy", NULL, "counts ? result", "row < images ? result"},
+    {"softmax_cross_entropy", "softmax_cross_entropy", NULL, "other_weight != 0.0", "false"},
+    {"softmax_cross_entropy", "softmax_cross_entropy", NULL, "log(sum)", "log(sum + 1e-5)"},
+    {"softmax_cross_entropy_backward", "softmax_cross_entropy_backward", NULL, "scale * (", "("},
+    {"softmax_cross_entropy_backward", "softmax_cross_entropy_backward", NULL, "place < classes ? mix", "true ? mix"},
+    {"softmax_cross_entropy_backward", "softmax_cross_entropy_backward", NULL, "equal(4u * q", "equal(1u + 4u * q"},
+    {"batch_metrics", "batch_metrics", NULL, "q < quads", "q + 1u < quads"},
+    {"batch_metrics", "batch_metrics", NULL, "span = 32u", "span = 16u"},
+    {"batch_metrics", "batch_metrics", NULL, "has_penalty != 0u", "true"},
+    {"l2_penalty", "l2_penalty", NULL, "i < quads", "i + 1u < quads"},
+    {"l2_penalty", "l2_penalty", NULL, "value * value", "abs(value)"},
+    {"l2_penalty", "l2_penalty_sum", NULL, "i += 64u", "i += 128u"},
+    {"sgd", "sgd", NULL, "i >= quads", "i + 1u >= quads"},
+    {"sgd", "sgd", NULL, "nesterov != 0u", "false"},
+    {"sgd", "sgd", NULL, "rate.w != 0.0", "false"},
+    {"sgd", "sgd", NULL, "weight_decay * w", "0.0 * w"},
+    {"sgd", "optimizer_gate", NULL, "exponent == 0x7f800000u", "false"},
+    {"adam", "adam", NULL, "first * rate.y", "first"},
+    {"adam", "adam", NULL, "second * rate.z", "second"},
+    {"adam", "adam", NULL, "+ epsilon", ""},
+    {"adam", "adam", NULL, "decoupled != 0u", "false"},
+    {"adam", "adam", NULL, "(g * g)", "abs(g)"},
+    {"adam", "optimizer_gate", NULL, "exponent == 0x7f800000u", "false"},
+    {"gather_batch", "gather_batch", NULL, "nearest == 0u && source != edge", "false"},
+    {"gather_batch", "gather_batch", NULL, "int(width) - 1 - source.y", "int(width) - source.y"},
+    {"gather_batch", "gather_batch", NULL, "4u * clock[1]", "4u * clock[0]"},
+    {"gather_batch", "gather_batch", NULL, "begin + count - 1u", "begin"},
+    {"gather_batch", "gather_batch", NULL, "(32u - shift_bits)", "(31u - shift_bits)"},
+    {"gather_batch", "gather_labels", NULL, "i < batch ? label", "true ? label"},
+};
+
+static char folder[] = "/tmp/resnet-vk-test-mutants-XXXXXX";
+
+/* Where `text` is in code, not in a comment. */
+static const char *find_code(const char *source, const char *text) {
+    for (const char *place = source; (place = strstr(place, text)) != NULL; place++) {
+        const char *line = place;
+        while (line > source && line[-1] != '\n')
+            line--;
+        if (strncmp(line, "//", 2) != 0)
+            return place;
+    }
+    return NULL;
+}
+
+/* Copies a shader to the folder, with the mistake if there is one. */
+static void put_shader(const char *name, const char *text, const char *mistake) {
+    char path[512];
+    uint8_t *source;
+    size_t size;
+    snprintf(path, sizeof path, "%s/%s", SHADER_DIR, name);
+    assert_int_equal(file_read(path, 1 << 20, &source, &size), STATUS_OK);
+    const char *all = (const char *)source, *place = text ? find_code(all, text) : all + size;
+    if (!place)
+        fail_msg("%s has no \"%s\" any more", name, text);
+    size_t before = (size_t)(place - all), skipped = text ? strlen(text) : 0;
+    const struct file_piece pieces[] = {
+        {all, before}, {mistake, text ? strlen(mistake) : 0}, {place + skipped, size - before - skipped}};
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(file_write_atomic(path, pieces, 3), STATUS_OK);
+    free(source);
+}
+
+/* Includes are looked for beside the kernel first. */
+static void compile(const char *kernel, const char *variant, const char *flags) {
+    char command[1024];
+    snprintf(command, sizeof command, "%s -V --target-env vulkan1.1 -I%s %s %s/%s.comp -o %s/%s%s.spv >%s/log", GLSLANG,
+             SHADER_DIR, flags, folder, kernel, folder, kernel, variant, folder);
+    if (system(command) != 0)
+        fail_msg("failed: %s", command);
+}
+
+static void clean(void) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'/*", folder);
+    assert_int_equal(system(command), 0);
+}
+
+static void plant(const struct mutant *mutant) {
+    char name[128];
+    snprintf(name, sizeof name, "%s.comp", mutant->kernel);
+    put_shader(name, mutant->file ? NULL : mutant->text, mutant->mistake);
+    if (mutant->file)
+        put_shader(mutant->file, mutant->text, mutant->mistake);
+    compile(mutant->kernel, "", "");
+    compile(mutant->kernel, ".texels", "-DTEXELS");
+}
+
+static bool is_caught(const struct mutant *mutant) {
+    struct test_device device;
+    struct verify_summary summary;
+    test_device_open(&device, &(struct vk_options){.kernel_path = folder});
+    enum status status = verify_ops(device.store, &(struct verify_options){.op = mutant->op, .kind = -1}, &summary);
+    if (status != STATUS_OK && status != STATUS_MISMATCH)
+        fail_msg("%s", status_message());
+    test_device_close(&device);
+    return status == STATUS_MISMATCH;
+}
+
+static void planted_mistakes_are_caught(void **state) {
+    (void)state;
+    int missed = 0;
+    for (size_t i = 0; i < sizeof mutants / sizeof *mutants; i++) {
+        plant(&mutants[i]);
+        if (!is_caught(&mutants[i])) {
+            print_error("not caught in %s: \"%s\" instead of \"%s\"\n", mutants[i].kernel, mutants[i].mistake,
+                        mutants[i].text);
+            missed++;
+        }
+        clean();
+    }
+    assert_int_equal(missed, 0);
+}
+
+/* The shaders as they are pass when they come from a folder: the folder alone makes nothing fail. */
+static void copies_without_a_mistake_pass(void **state) {
+    (void)state;
+    const struct mutant none = {"dense", "dense", NULL, "q < feature_quads", "q < feature_quads"};
+    plant(&none);
+    assert_false(is_caught(&none));
+    clean();
+}
+
+static int setup(void **state) {
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    clean();
+    return remove(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(planted_mistakes_are_caught),
+        cmocka_unit_test(copies_without_a_mistake_pass),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
