@@ -1,31 +1,27 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// y = relu?(x * scale + shift? + residual?), one vec4 an invocation. Coefficients: scales, then shifts.
-#include "tensor.glsl"
-#include "divide.glsl"
+// y = relu?(x * scale + shift? + residual?). Coefficients: scales, then shifts.
+#include "channel_map.glsl"
 
-layout(local_size_x = 64) in;
 INPUT(0, x);
 INPUT(1, coefficients);
 INPUT(2, residual);
 OUTPUT(3, y);
-layout(push_constant) uniform Push {
-    uint count;    // vec4 of x
-    Divisor quads; // vec4 of a row of x
-    uint shifts;   // where the shifts begin among the coefficients; 0: none
-    uint has_residual, has_relu;
-};
+layout(constant_id = 2) const bool HAS_RESIDUAL = true;
+layout(constant_id = 3) const bool HAS_RELU = true;
 
 void main() {
-    uint i = linear_index();
-    if (i >= count)
-        return;
-    uint quad = remainder(i, quads);
-    vec4 value = LOAD(x, i) * LOAD(coefficients, quad);
-    if (shifts != 0)
-        value += LOAD(coefficients, shifts + quad);
-    if (has_residual != 0)
-        value += LOAD(residual, i);
-    precise vec4 positive = mix(value, vec4(0), lessThan(value, vec4(0)));
-    y[i] = has_relu != 0 ? positive : value;
+    uint first = linear_index(), quad = remainder(min(first, count - 1), quads);
+    vec4 scale = LOAD(coefficients, quad), shift = LOAD(coefficients, row + quad);
+    shift = row != 0 ? shift : vec4(0);
+    [[unroll]] for (uint k = 0; k < PIXELS; k++) {
+        uint i = first + k * stride, at = min(i, count - 1);
+        precise vec4 value = LOAD(x, at) * scale + shift; // precise: see relu.comp
+        if (HAS_RESIDUAL)
+            value += LOAD(residual, at);
+        if (HAS_RELU)
+            value = mix(value, vec4(0), lessThan(value, vec4(0)));
+        if (first < stride && i < count)
+            y[i] = value;
+    }
 }

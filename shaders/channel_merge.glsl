@@ -1,6 +1,6 @@
 // Stage two of channel_reduce.glsl: one workgroup a quad of channels merges the chunks' partial results, which lie as
 // [chunk][number][quad]. Include it after tensor.glsl and INPUT(0, partial).
-layout(local_size_x = 64) in;
+layout(local_size_x = 64, local_size_x_id = 0) in;
 layout(push_constant) uniform Push {
     uint quads, pixels, chunk, chunks;
     float epsilon; // of a batch normalization

@@ -5,7 +5,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "tensor.glsl"
 
-layout(local_size_x = 128) in;
+layout(local_size_x = 128, local_size_x_id = 0) in;
 layout(push_constant) uniform Push { uint quads, pixels, chunk, lanes; };
 
 #include "tree.glsl"

@@ -195,7 +195,7 @@ static void chunks_cover_all_pixels(void **state) {
             assert_true((uint64_t)cut.chunk * cut.chunks >= cut.pixels);
             assert_true((uint64_t)cut.chunk * (cut.chunks - 1) < cut.pixels);
             assert_true(cut.lanes <= 16 && (cut.lanes & (cut.lanes - 1)) == 0);
-            assert_true(cut.chunk / (128 / cut.lanes) <= 256);
+            assert_true(cut.lanes <= cut.first_size && cut.chunk / (cut.first_size / cut.lanes) <= 512);
             assert_true(cut.chunks <= 65535);
         }
 }

@@ -2,16 +2,21 @@
 
 #include "base/memory.h"
 
-/* A CPU wants few, long chunks: eight workgroups a core do; a GPU wants all of its processors busy. */
+/*
+ * A GPU wants all of its processors busy with large workgroups. A CPU runs the invocations of a workgroup one vector
+ * after the other and pays for every barrier between them: small ones, several for each core.
+ */
 struct channel_reduce channel_reduce_cut(const struct tensor *x, const struct device_facts *facts) {
-    enum { INVOCATIONS = 128, UNROLL = 8, LANES = 16, BATCHES = 32 };
-    struct channel_reduce cut = {.quads = tensor_row(x) / 4, .lanes = 1};
+    enum { UNROLL = 8, LANES = 16, BATCHES = 64 };
+    bool cpu = facts->kind == DEVICE_CPU;
+    struct channel_reduce cut = {
+        .quads = tensor_row(x) / 4, .lanes = 1, .first_size = cpu ? 16 : 128, .second_size = cpu ? 8 : 64};
     cut.pixels = (uint32_t)(tensor_elements(x) / tensor_row(x));
     while (cut.lanes < cut.quads && cut.lanes < LANES)
         cut.lanes *= 2;
-    uint64_t batch = UNROLL * INVOCATIONS / cut.lanes, blocks = ceil_div(cut.quads, cut.lanes);
-    uint64_t wanted = MAX((facts->kind == DEVICE_CPU ? 32 : 512) / blocks, 1);
-    /* No invocation adds more than 256 pixels: longer chains would lose digits. */
+    uint64_t batch = UNROLL * cut.first_size / cut.lanes, blocks = ceil_div(cut.quads, cut.lanes);
+    uint64_t wanted = MAX((cpu ? 64 : 512) / blocks, 1);
+    /* No invocation adds more than 512 pixels: longer chains would lose digits. */
     cut.chunk = (uint32_t)MIN(round_up(ceil_div(cut.pixels, wanted), batch), BATCHES * batch);
     cut.chunks = (uint32_t)ceil_div(cut.pixels, cut.chunk);
     return cut;
@@ -25,6 +30,7 @@ struct dispatch *channel_reduce_first(struct lowering *lowering, const struct ch
     dispatch_push(dispatch, cut->pixels);
     dispatch_push(dispatch, cut->chunk);
     dispatch_push(dispatch, cut->lanes);
+    dispatch_constant(dispatch, cut->first_size);
     dispatch->groups[0] = cut->chunks;
     dispatch->groups[1] = (uint32_t)ceil_div(cut->quads, cut->lanes);
     return dispatch;
@@ -39,6 +45,7 @@ struct dispatch *channel_reduce_second(struct lowering *lowering, const struct c
     dispatch_push(dispatch, cut->chunk);
     dispatch_push(dispatch, cut->chunks);
     dispatch_push_float(dispatch, epsilon);
+    dispatch_constant(dispatch, cut->second_size);
     dispatch_linear(dispatch, cut->quads, 1);
     dispatch->bytes = (double)lowering->scratch_bytes[0];
     return dispatch;

@@ -10,9 +10,10 @@
 #include "ir/tensor.h"
 
 struct channel_reduce {
-    uint32_t quads, pixels; /* of the tensor: four channels are a quad */
-    uint32_t lanes;         /* quads of one workgroup, a power of two */
-    uint32_t chunk, chunks; /* pixels of one chunk, number of chunks */
+    uint32_t quads, pixels;           /* of the tensor: four channels are a quad */
+    uint32_t lanes;                   /* quads of one workgroup, a power of two */
+    uint32_t first_size, second_size; /* invocations of a workgroup in stage one and two */
+    uint32_t chunk, chunks;           /* pixels of one chunk, number of chunks */
 };
 
 struct channel_reduce channel_reduce_cut(const struct tensor *x, const struct device_facts *facts);

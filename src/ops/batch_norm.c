@@ -86,22 +86,35 @@ static void add_shift(const struct call *call, struct lowering *lowering, uint32
     push_coefficients(dispatch, tensor_row(call->in[mean]) / 4);
 }
 
+/*
+ * The push words and constants of shaders/channel_map.glsl, for a map over `x`. A CPU runs small workgroups with a few
+ * pixels an invocation fastest: the coefficients are loaded once for all of them.
+ */
+static void push_map(struct dispatch *dispatch, const struct device_facts *facts, const struct tensor *x, bool rows) {
+    uint32_t quads = tensor_row(x) / 4, count = (uint32_t)(tensor_elements(x) / 4);
+    uint32_t size = facts->kind == DEVICE_CPU ? 16 : 64, pixels = facts->kind == DEVICE_CPU ? 4 : 1;
+    uint32_t stride = (uint32_t)ceil_div(count / quads, pixels) * quads;
+    dispatch_push(dispatch, count);
+    dispatch_push(dispatch, stride);
+    dispatch_push_divisor(dispatch, quads);
+    dispatch_push(dispatch, rows ? coefficient_row(quads) : 0);
+    dispatch_constant(dispatch, size);
+    dispatch_constant(dispatch, pixels);
+    dispatch_linear(dispatch, stride, size);
+}
+
 /* Output = relu?(input * row 0 + row 1? + residual?); residual < 0: none. */
-static void add_apply(const struct call *call, struct lowering *lowering, uint32_t input, int residual, uint32_t output,
-                      bool shift, bool relu) {
-    uint32_t quads = tensor_row(call->in[input]) / 4, count = (uint32_t)(tensor_elements(call->in[input]) / 4);
+static void add_apply(const struct call *call, const struct device_facts *facts, struct lowering *lowering,
+                      uint32_t input, int residual, uint32_t output, bool shift, bool relu) {
     struct dispatch *dispatch = lowering_add(lowering, "batch_norm");
     dispatch_input(dispatch, input);
     dispatch_scratch(dispatch, 1);
     dispatch_input(dispatch, residual < 0 ? input : (uint32_t)residual); /* something must be bound */
     dispatch_output(dispatch, output);
-    dispatch_push(dispatch, count);
-    dispatch_push_divisor(dispatch, quads);
-    dispatch_push(dispatch, shift ? coefficient_row(quads) : 0);
-    dispatch_push(dispatch, residual >= 0);
-    dispatch_push(dispatch, relu);
-    dispatch_linear(dispatch, count, 64);
-    dispatch->bytes = (residual < 0 ? 32.0 : 48.0) * count;
+    push_map(dispatch, facts, call->in[input], shift);
+    dispatch_constant(dispatch, residual >= 0);
+    dispatch_constant(dispatch, relu);
+    dispatch->bytes = (residual < 0 ? 2.0 : 3.0) * (double)tensor_bytes(call->in[input]);
 }
 
 /* Variances are positive; the other operands get their default values. */
@@ -141,10 +154,9 @@ static void reference(const struct call *call, const double *const in[], double 
 }
 
 static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
     add_scale(call, lowering, VARIANCE, GAMMA, 2);
     add_shift(call, lowering, MEAN, BETA);
-    add_apply(call, lowering, X, call->in[RESIDUAL] ? RESIDUAL : -1, 0, true, attr(call, "relu") != 0);
+    add_apply(call, facts, lowering, X, call->in[RESIDUAL] ? RESIDUAL : -1, 0, true, attr(call, "relu") != 0);
     return true;
 }
 
@@ -326,24 +338,19 @@ static void add_backward_shift(const struct call *call, struct lowering *lowerin
 }
 
 static bool input_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
     add_scale(call, lowering, VARIANCE, GAMMA, 3);
     if (attr(call, "training") == 0) {
-        add_apply(call, lowering, INPUT_DY, -1, 0, false, false);
+        add_apply(call, facts, lowering, INPUT_DY, -1, 0, false, false);
         return true;
     }
     add_backward_shift(call, lowering);
-    uint32_t quads = tensor_row(call->in[X]) / 4, count = (uint32_t)(tensor_elements(call->in[X]) / 4);
     struct dispatch *dispatch = lowering_add(lowering, "batch_norm_backward_input");
     dispatch_input(dispatch, X);
     dispatch_input(dispatch, INPUT_DY);
     dispatch_scratch(dispatch, 1);
     dispatch_output(dispatch, 0);
-    dispatch_push(dispatch, count);
-    dispatch_push_divisor(dispatch, quads);
-    dispatch_push(dispatch, coefficient_row(quads));
-    dispatch_linear(dispatch, count, 64);
-    dispatch->bytes = 48.0 * count;
+    push_map(dispatch, facts, call->in[X], true);
+    dispatch->bytes = 3.0 * (double)tensor_bytes(call->in[X]);
     return true;
 }
 
@@ -405,13 +412,12 @@ static void fold_reference(const struct call *call, const double *const in[], do
 }
 
 static bool fold_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
     uint32_t quads = tensor_row(call->in[WEIGHT]) / 4;
     add_scale(call, lowering, FOLD_VARIANCE, FOLD_GAMMA, 2);
     add_shift(call, lowering, FOLD_MEAN, FOLD_BETA);
-    add_apply(call, lowering, WEIGHT, -1, 0, false, false);
+    add_apply(call, facts, lowering, WEIGHT, -1, 0, false, false);
     if (call->in[FOLD_BIAS]) {
-        add_apply(call, lowering, FOLD_BIAS, -1, 1, true, false);
+        add_apply(call, facts, lowering, FOLD_BIAS, -1, 1, true, false);
         return true;
     }
     struct dispatch *dispatch = lowering_add(lowering, "copy");
