@@ -22,6 +22,7 @@ void main() {
         [[unroll]] for (uint j = 0u; j < 4u; j++)
             sum[j] += a[j] * b;
     }
-    for (uint j = 0u; j < 4u && 4u * feature_quad + j < features; j++)
-        dweight[(4u * feature_quad + j) * output_quads + output_quad] = sum[j];
+    [[unroll]] for (uint j = 0u; j < 4u; j++)
+        if (4u * feature_quad + j < features)
+            dweight[(4u * feature_quad + j) * output_quads + output_quad] = sum[j];
 }

@@ -42,7 +42,7 @@ static const struct mutant {
     {"batch_metrics", "batch_metrics", NULL, "q < quads", "q + 1u < quads"},
     {"batch_metrics", "batch_metrics", NULL, "span = 32u", "span = 16u"},
     {"batch_metrics", "batch_metrics", NULL, "has_penalty != 0u", "true"},
-    {"l2_penalty", "l2_penalty", NULL, "i < quads", "i + 1u < quads"},
+    {"l2_penalty", "l2_penalty", NULL, "steps, quads)", "steps, quads - 1u)"},
     {"l2_penalty", "l2_penalty", NULL, "value * value", "abs(value)"},
     {"l2_penalty", "l2_penalty_sum", NULL, "i += 64u", "i += 128u"},
     {"sgd", "sgd", NULL, "i >= quads", "i + 1u >= quads"},

@@ -115,6 +115,7 @@ static bool penalty_lower(const struct call *call, const struct device_facts *fa
         dispatch_range(dispatch, first, piece);
         dispatch_scratch(dispatch, 0);
         dispatch_push(dispatch, (uint32_t)(piece / 16));
+        dispatch_push(dispatch, (uint32_t)ceil_div(piece / 16, invocations));
         dispatch_push(dispatch, invocations);
         dispatch_push(dispatch, (uint32_t)parts);
         dispatch_linear(dispatch, invocations, GROUP_SIZE);
