@@ -89,8 +89,8 @@ struct op {
      */
     double (*sample)(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed);
 
-    bool no_exact;   /* the op has no exact data (softmax, normalization, ...) */
-    bool no_hostile; /* the op defines no answer for NaN, infinities, ... */
+    bool no_exact;                              /* the op has no exact data (softmax, normalization, ...) */
+    bool no_hostile;                            /* the op defines no answer for NaN, infinities, ... */
     bool (*has_exact)(const struct call *call); /* optional: false for calls that have no exact data, unlike others */
 
     /*
