@@ -37,7 +37,7 @@ static void every_listed_name_exists(void **state) {
     (void)state;
     for (const char *const *name = model_names; *name; name++) {
         struct model model = MODEL(.name = *name);
-        assert_string_equal(model.options.name, *name);
+        assert_string_equal(model.name, *name);
         assert_true(model.count > 60);
         model_destroy(&model);
     }

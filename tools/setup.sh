@@ -2,14 +2,19 @@
 # Installs what building, running and testing need, where it is missing: packages of the distribution only.
 #   sh tools/setup.sh [--tests]
 # On Debian and its relatives it calls apt-get (as root, or through sudo). Elsewhere it names what is missing.
+# With CI=true, --tests also brings SwiftShader (from chromium-common, 44 MB), as a second driver to test on.
 set -eu
 
 build="gcc cmake ninja-build pkg-config glslang-tools spirv-tools libvulkan-dev zlib1g-dev libjansson-dev"
-run="mesa-vulkan-drivers dataset-fashion-mnist ca-certificates"
+run="mesa-vulkan-drivers dataset-fashion-mnist"
 tests="libcmocka-dev vulkan-validationlayers clang-format"
+swiftshader="chromium-common"
 
 packages="$build $run"
-[ "${1:-}" = --tests ] && packages="$packages $tests"
+if [ "${1:-}" = --tests ]; then
+    packages="$packages $tests"
+    [ "${CI:-}" = true ] && packages="$packages $swiftshader"
+fi
 
 if command -v apt-get >/dev/null 2>&1; then
     missing=
@@ -23,9 +28,16 @@ if command -v apt-get >/dev/null 2>&1; then
         sudo=sudo
     fi
     echo "setup: installing$missing" >&2
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-    # shellcheck disable=SC2086
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    log=$(mktemp)
+    # shellcheck disable=SC2086 # words of $missing
+    if ! { $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
+        cat "$log" >&2
+        rm "$log"
+        echo "setup: apt-get failed" >&2
+        exit 1
+    fi
+    rm "$log"
     exit 0
 fi
 

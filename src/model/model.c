@@ -71,7 +71,7 @@ static void set_defaults(struct model *model, const struct model_options *given)
     struct model_options *options = &model->options;
     bool keras = given->style == STYLE_KERAS;
     *options = *given;
-    options->name = model->name;
+    options->name = NULL; /* a pointer to a name of the caller, or into *model, would not outlive a copy */
     options->height = given->height ? given->height : 32;
     options->width = given->width ? given->width : 32;
     options->channels = given->channels ? given->channels : 3;

@@ -70,7 +70,7 @@ struct model {
     char name[32];
     const struct model_family *family; /* what the name stands for ... */
     uint32_t blocks;                   /* ... and its n: blocks in each of the three stages */
-    struct model_options options;      /* defaults filled in; options.name is name */
+    struct model_options options;      /* defaults filled in, without the name */
     struct parameter *parameters;      /* trained ones and statistics, in the order of the layers */
     size_t count;
     uint64_t parameter_bytes, statistic_bytes; /* of the flat values */
