@@ -2,20 +2,15 @@
 
 #include "base/memory.h"
 
-/*
- * A GPU wants all of its processors busy with large workgroups. A CPU runs the invocations of a workgroup one vector
- * after the other and pays for every barrier between them: small ones, several for each core.
- */
-struct channel_reduce channel_reduce_cut(const struct tensor *x, const struct device_facts *facts) {
+struct channel_reduce channel_reduce_cut(const struct tensor *x, bool narrow) {
     enum { UNROLL = 8, LANES = 16, BATCHES = 64 };
-    bool cpu = facts->kind == DEVICE_CPU;
     struct channel_reduce cut = {
-        .quads = tensor_row(x) / 4, .lanes = 1, .first_size = cpu ? 16 : 128, .second_size = cpu ? 8 : 64};
+        .quads = tensor_row(x) / 4, .lanes = 1, .first_size = narrow ? 16 : 128, .second_size = narrow ? 8 : 64};
     cut.pixels = (uint32_t)(tensor_elements(x) / tensor_row(x));
     while (cut.lanes < cut.quads && cut.lanes < LANES)
         cut.lanes *= 2;
     uint64_t batch = UNROLL * cut.first_size / cut.lanes, blocks = ceil_div(cut.quads, cut.lanes);
-    uint64_t wanted = MAX((cpu ? 64 : 512) / blocks, 1);
+    uint64_t wanted = MAX((narrow ? 64 : 512) / blocks, 1);
     /* No invocation adds more than 512 pixels: longer chains would lose digits. */
     cut.chunk = (uint32_t)MIN(round_up(ceil_div(cut.pixels, wanted), batch), BATCHES * batch);
     cut.chunks = (uint32_t)ceil_div(cut.pixels, cut.chunk);

@@ -16,7 +16,11 @@ struct channel_reduce {
     uint32_t chunk, chunks;           /* pixels of one chunk, number of chunks */
 };
 
-struct channel_reduce channel_reduce_cut(const struct tensor *x, const struct device_facts *facts);
+/*
+ * A GPU wants all of its processors busy with large workgroups. A CPU runs the invocations of a workgroup one vector
+ * after the other and pays for every barrier between them: `narrow` workgroups, several for each core.
+ */
+struct channel_reduce channel_reduce_cut(const struct tensor *x, bool narrow);
 
 /* Adds stage one; the caller adds its inputs, then the operand scratch 0. */
 struct dispatch *channel_reduce_first(struct lowering *lowering, const struct channel_reduce *cut, const char *kernel,

@@ -90,9 +90,9 @@ static void add_shift(const struct call *call, struct lowering *lowering, uint32
  * The push words and constants of shaders/channel_map.glsl, for a map over `x`. A CPU runs small workgroups with a few
  * pixels an invocation fastest: the coefficients are loaded once for all of them.
  */
-static void push_map(struct dispatch *dispatch, const struct device_facts *facts, const struct tensor *x, bool rows) {
+static void push_map(struct dispatch *dispatch, bool narrow, const struct tensor *x, bool rows) {
     uint32_t quads = tensor_row(x) / 4, count = (uint32_t)(tensor_elements(x) / 4);
-    uint32_t size = facts->kind == DEVICE_CPU ? 16 : 64, pixels = facts->kind == DEVICE_CPU ? 4 : 1;
+    uint32_t size = narrow ? 16 : 64, pixels = narrow ? 4 : 1;
     uint32_t stride = (uint32_t)ceil_div(count / quads, pixels) * quads;
     dispatch_push(dispatch, count);
     dispatch_push(dispatch, stride);
@@ -104,14 +104,14 @@ static void push_map(struct dispatch *dispatch, const struct device_facts *facts
 }
 
 /* Output = relu?(input * row 0 + row 1? + residual?); residual < 0: none. */
-static void add_apply(const struct call *call, const struct device_facts *facts, struct lowering *lowering,
-                      uint32_t input, int residual, uint32_t output, bool shift, bool relu) {
+static void add_apply(const struct call *call, struct lowering *lowering, bool narrow, uint32_t input, int residual,
+                      uint32_t output, bool shift, bool relu) {
     struct dispatch *dispatch = lowering_add(lowering, "batch_norm");
     dispatch_input(dispatch, input);
     dispatch_scratch(dispatch, 1);
     dispatch_input(dispatch, residual < 0 ? input : (uint32_t)residual); /* something must be bound */
     dispatch_output(dispatch, output);
-    push_map(dispatch, facts, call->in[input], shift);
+    push_map(dispatch, narrow, call->in[input], shift);
     dispatch_constant(dispatch, residual >= 0);
     dispatch_constant(dispatch, relu);
     dispatch->bytes = (residual < 0 ? 2.0 : 3.0) * (double)tensor_bytes(call->in[input]);
@@ -153,11 +153,20 @@ static void reference(const struct call *call, const double *const in[], double 
     }
 }
 
-static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+static bool lower_as(const struct call *call, struct lowering *lowering, bool narrow) {
     add_scale(call, lowering, VARIANCE, GAMMA, 2);
     add_shift(call, lowering, MEAN, BETA);
-    add_apply(call, facts, lowering, X, call->in[RESIDUAL] ? RESIDUAL : -1, 0, true, attr(call, "relu") != 0);
+    add_apply(call, lowering, narrow, X, call->in[RESIDUAL] ? RESIDUAL : -1, 0, true, attr(call, "relu") != 0);
     return true;
+}
+
+static bool lower_narrow(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind == DEVICE_CPU && lower_as(call, lowering, true);
+}
+
+static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    (void)facts;
+    return lower_as(call, lowering, false);
 }
 
 static void gradient(struct graph *graph, const struct node *node, const tensor_id dout[], const bool need[],
@@ -199,7 +208,7 @@ const struct op op_batch_norm = {
     .attributes = {{"epsilon", 1e-5}, {"relu", 0}, {"training", 1}},
     .infer = infer,
     .reference = reference,
-    .forms = {{"plain", lower}},
+    .forms = {{"narrow", lower_narrow}, {"plain", lower}},
     .gradient = gradient,
     .sample = sample,
     .no_exact = true,
@@ -243,8 +252,9 @@ static void reduce_reference(const struct call *call, const double *const in[], 
     }
 }
 
-static bool reduce_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    struct channel_reduce cut = channel_reduce_cut(call->in[X], facts);
+static bool reduce_lower_as(const struct call *call, const struct device_facts *facts, struct lowering *lowering,
+                            bool narrow) {
+    struct channel_reduce cut = channel_reduce_cut(call->in[X], narrow);
     struct dispatch *first = channel_reduce_first(lowering, &cut, "batch_norm_backward_reduce", 2);
     dispatch_input(first, X);
     dispatch_input(first, REDUCE_DY);
@@ -256,6 +266,14 @@ static bool reduce_lower(const struct call *call, const struct device_facts *fac
     dispatch_output(second, 0);
     dispatch_output(second, 1);
     return first->groups[1] <= facts->max_groups[1];
+}
+
+static bool reduce_lower_narrow(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind == DEVICE_CPU && reduce_lower_as(call, facts, lowering, true);
+}
+
+static bool reduce_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return reduce_lower_as(call, facts, lowering, false);
 }
 
 /* Exact data: whole numbers, with variance + epsilon a power of four, for an epsilon of few bits. */
@@ -287,7 +305,7 @@ const struct op op_batch_norm_backward_reduce = {
     .attributes = {{"epsilon", 1e-5}},
     .infer = reduce_infer,
     .reference = reduce_reference,
-    .forms = {{"plain", reduce_lower}},
+    .forms = {{"narrow", reduce_lower_narrow}, {"plain", reduce_lower}},
     .sample = reduce_sample,
     .has_exact = reduce_has_exact,
     .no_hostile = true,
@@ -337,10 +355,10 @@ static void add_backward_shift(const struct call *call, struct lowering *lowerin
     dispatch_push_float(dispatch, (double)(tensor_elements(call->in[X]) / tensor_row(call->in[X])));
 }
 
-static bool input_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+static bool input_lower_as(const struct call *call, struct lowering *lowering, bool narrow) {
     add_scale(call, lowering, VARIANCE, GAMMA, 3);
     if (attr(call, "training") == 0) {
-        add_apply(call, facts, lowering, INPUT_DY, -1, 0, false, false);
+        add_apply(call, lowering, narrow, INPUT_DY, -1, 0, false, false);
         return true;
     }
     add_backward_shift(call, lowering);
@@ -349,9 +367,18 @@ static bool input_lower(const struct call *call, const struct device_facts *fact
     dispatch_input(dispatch, INPUT_DY);
     dispatch_scratch(dispatch, 1);
     dispatch_output(dispatch, 0);
-    push_map(dispatch, facts, call->in[X], true);
+    push_map(dispatch, narrow, call->in[X], true);
     dispatch->bytes = 3.0 * (double)tensor_bytes(call->in[X]);
     return true;
+}
+
+static bool input_lower_narrow(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind == DEVICE_CPU && input_lower_as(call, lowering, true);
+}
+
+static bool input_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    (void)facts;
+    return input_lower_as(call, lowering, false);
 }
 
 static const char *const input_cases[] = {
@@ -371,7 +398,7 @@ const struct op op_batch_norm_backward_input = {
     .infer = input_infer,
     .reference = input_reference,
     .l2_bound = {1e-5},
-    .forms = {{"plain", input_lower}},
+    .forms = {{"narrow", input_lower_narrow}, {"plain", input_lower}},
     .sample = sample,
     .no_exact = true,
     .no_hostile = true,
@@ -411,13 +438,13 @@ static void fold_reference(const struct call *call, const double *const in[], do
     }
 }
 
-static bool fold_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+static bool fold_lower_as(const struct call *call, struct lowering *lowering, bool narrow) {
     uint32_t quads = tensor_row(call->in[WEIGHT]) / 4;
     add_scale(call, lowering, FOLD_VARIANCE, FOLD_GAMMA, 2);
     add_shift(call, lowering, FOLD_MEAN, FOLD_BETA);
-    add_apply(call, facts, lowering, WEIGHT, -1, 0, false, false);
+    add_apply(call, lowering, narrow, WEIGHT, -1, 0, false, false);
     if (call->in[FOLD_BIAS]) {
-        add_apply(call, facts, lowering, FOLD_BIAS, -1, 1, true, false);
+        add_apply(call, lowering, narrow, FOLD_BIAS, -1, 1, true, false);
         return true;
     }
     struct dispatch *dispatch = lowering_add(lowering, "copy");
@@ -429,6 +456,15 @@ static bool fold_lower(const struct call *call, const struct device_facts *facts
     dispatch_linear(dispatch, quads, 64);
     dispatch->bytes = 32.0 * quads;
     return true;
+}
+
+static bool fold_lower_narrow(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind == DEVICE_CPU && fold_lower_as(call, lowering, true);
+}
+
+static bool fold_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    (void)facts;
+    return fold_lower_as(call, lowering, false);
 }
 
 static double fold_sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
@@ -449,7 +485,7 @@ const struct op op_batch_norm_fold = {
     .attributes = {{"epsilon", 1e-5}},
     .infer = fold_infer,
     .reference = fold_reference,
-    .forms = {{"plain", fold_lower}},
+    .forms = {{"narrow", fold_lower_narrow}, {"plain", fold_lower}},
     .sample = fold_sample,
     .no_exact = true,
     .no_hostile = true,

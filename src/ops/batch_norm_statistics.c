@@ -34,8 +34,9 @@ static void reference(const struct call *call, const double *const in[], double 
     }
 }
 
-static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    struct channel_reduce cut = channel_reduce_cut(call->in[0], facts);
+static bool lower_as(const struct call *call, const struct device_facts *facts, struct lowering *lowering,
+                     bool narrow) {
+    struct channel_reduce cut = channel_reduce_cut(call->in[0], narrow);
     struct dispatch *first = channel_reduce_first(lowering, &cut, "batch_norm_statistics", 3);
     dispatch_input(first, 0);
     dispatch_scratch(first, 0);
@@ -44,6 +45,14 @@ static bool lower(const struct call *call, const struct device_facts *facts, str
     dispatch_output(second, 0);
     dispatch_output(second, 1);
     return first->groups[1] <= facts->max_groups[1];
+}
+
+static bool lower_narrow(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind == DEVICE_CPU && lower_as(call, facts, lowering, true);
+}
+
+static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return lower_as(call, facts, lowering, false);
 }
 
 /*
@@ -87,7 +96,7 @@ const struct op op_batch_norm_statistics = {
     .outputs = {"mean", "variance"},
     .infer = infer,
     .reference = reference,
-    .forms = {{"plain", lower}},
+    .forms = {{"narrow", lower_narrow}, {"plain", lower}},
     .sample = sample,
     .no_hostile = true,
     .cases = cases,

@@ -23,8 +23,9 @@ static void reference(const struct call *call, const double *const in[], double 
     }
 }
 
-static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    struct channel_reduce cut = channel_reduce_cut(call->in[0], facts);
+static bool lower_as(const struct call *call, const struct device_facts *facts, struct lowering *lowering,
+                     bool narrow) {
+    struct channel_reduce cut = channel_reduce_cut(call->in[0], narrow);
     struct dispatch *first = channel_reduce_first(lowering, &cut, "channel_sum", 1);
     dispatch_input(first, 0);
     dispatch_scratch(first, 0);
@@ -32,6 +33,14 @@ static bool lower(const struct call *call, const struct device_facts *facts, str
     struct dispatch *second = channel_reduce_second(lowering, &cut, "channel_sum_merge", 0);
     dispatch_output(second, 0);
     return first->groups[1] <= facts->max_groups[1];
+}
+
+static bool lower_narrow(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind == DEVICE_CPU && lower_as(call, facts, lowering, true);
+}
+
+static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return lower_as(call, facts, lowering, false);
 }
 
 static const char *const cases[] = {"x=2x5x3x7",     "x=1x1x1x1",      "x=1x1x1x130",      "x=3x7x9x17",
@@ -44,6 +53,6 @@ const struct op op_channel_sum = {
     .outputs = {"y"},
     .infer = infer,
     .reference = reference,
-    .forms = {{"plain", lower}},
+    .forms = {{"narrow", lower_narrow}, {"plain", lower}},
     .cases = cases,
 };
