@@ -21,6 +21,12 @@ CHECKED enum status memory_zeroed(size_t count, size_t size, void *out);
  */
 CHECKED enum status memory_grow(void *items, size_t *capacity, size_t need, size_t size);
 
+/*
+ * Asks the system to back [block, block + bytes), which nobody has touched yet, with large pages: the first touch of a
+ * big block is then up to fifty times cheaper. A hint, without effect where there is no such thing.
+ */
+void memory_prefer_large_pages(void *block, size_t bytes);
+
 /* The smallest multiple of `unit` (> 0) that is not below `value`. */
 static inline uint64_t round_up(uint64_t value, uint64_t unit) {
     return (value + unit - 1) / unit * unit;

@@ -85,6 +85,8 @@ static enum status allocate(struct vk_buffer *buffer, enum vk_memory kind) {
         buffer->mapped = NULL;
         return device_fail(device, result, "mapping memory");
     }
+    if (buffer->mapped && vk_facts(device)->kind == DEVICE_CPU)
+        memory_prefer_large_pages(buffer->mapped, (size_t)need.size);
     return STATUS_OK;
 }
 
