@@ -185,6 +185,7 @@ struct rvk_train_options {
     const char *style;       /* "torch" or "keras": padding, bias, epsilon, momentum, initialization, penalty */
     const char *data;        /* "fashion-mnist", see rvk_open_data */
     uint32_t limit;          /* only the first images of the training set; 0: all */
+    uint32_t test_limit;     /* only the first images of the test set; 0: all */
     double validation_split; /* the last share of the training set is kept for validation; 0: none */
     const char *normalize;   /* "channel": mean and deviation of each channel; "pixel": mean of each pixel, /255 */
     const char *augment;     /* "both", "shift", "flip" or "none" */

@@ -21,6 +21,7 @@ static const struct option run_options[] = {
     OPTION(OPTION_CHOICE, "style", train.style, "torch|keras", "torch", "whose details to follow", 0, 0),
     OPTION(OPTION_TEXT, "data", train.data, "SPEC", "fashion-mnist", "data set, see above", 0, 0),
     OPTION(OPTION_WHOLE, "limit", train.limit, "N", "0", "only the first training images; 0: all", 0, UINT32_MAX),
+    OPTION(OPTION_WHOLE, "test-limit", train.test_limit, "N", "0", "only the first test images; 0: all", 0, UINT32_MAX),
     OPTION(OPTION_REAL, "validation-split", train.validation_split, "X", "0", "last share of them, kept for validation",
            0, 0.9),
     OPTION(OPTION_CHOICE, "normalize", train.normalize, "channel|pixel", "channel",

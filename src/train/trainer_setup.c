@@ -18,6 +18,8 @@ static enum status load_data(struct trainer *trainer) {
     TRY(dataset_load(options->data, false, test));
     if (options->limit)
         training->count = MIN(training->count, options->limit);
+    if (options->test_limit)
+        test->count = MIN(test->count, options->test_limit);
     trainer->train_count = dataset_split(training->count, options->validation_split);
     trainer->validation_count = training->count - trainer->train_count;
     trainer->steps = trainer->train_count / options->step.batch;
