@@ -231,6 +231,64 @@ static void software_devices_get_the_subgroup_form(void **state) {
     check_form("conv2d", square, &facts, "plain");
 }
 
+static void gpu_facts(struct device_facts *facts) {
+    facts_minimum(facts);
+    facts->kind = DEVICE_DISCRETE;
+    facts->max_storage_buffers = 8;
+    facts->max_invocations = facts->max_group_size[0] = facts->max_group_size[1] = 256;
+}
+
+enum { INVOCATIONS, HEIGHT, WIDTH, DEPTH, ROW_SUMS, COLUMN_SUMS };
+
+/* The tile's constants, with its shared memory and its parts in proportion. */
+static const uint32_t *check_tile(const struct lowering *lowering, const struct device_facts *facts) {
+    const uint32_t *c = lowering->dispatches[0].constants;
+    assert_true(c[INVOCATIONS] <= facts->max_invocations && c[INVOCATIONS] % (c[DEPTH] / 4) == 0);
+    assert_true(4 * c[DEPTH] * (c[HEIGHT] + c[WIDTH] + 8) <= facts->max_shared_bytes);
+    assert_int_equal(c[INVOCATIONS] * c[ROW_SUMS] * c[COLUMN_SUMS], c[HEIGHT] * c[WIDTH]);
+    return c;
+}
+
+static void gpus_get_tiles(void **state) {
+    (void)state;
+    struct device_facts facts;
+    const char *wide = "x=8x56x56x128 weight=3x3x128x256";
+    gpu_facts(&facts);
+    check_form("conv2d", wide, &facts, "tile");
+    check_form("conv2d_backward_input", "dy=2x5x5x32 weight=3x3x16x32 h=12 w=12 stride_h=2 stride_w=2", &facts, "tile");
+    check_form("conv2d_backward_weight", "x=2x8x8x16 dy=2x6x6x16 kh=3 kw=3", &facts, "tile");
+    check_form("conv2d", "x=4x16x16x32 weight=3x3x16x32 groups=2", &facts, "plain");
+    check_form("conv2d", "x=150x56x56x64 weight=1x1x64x256", &facts, "plain");
+    facts.max_storage_buffers = 4;
+    check_form("conv2d", wide, &facts, "plain");
+    facts.kind = DEVICE_CPU;
+    facts.max_storage_buffers = 8;
+    check_form("conv2d", wide, &facts, "plain");
+}
+
+static void tiles_suit_the_device(void **state) {
+    (void)state;
+    struct graph graph;
+    struct call call;
+    struct lowering lowering;
+    struct device_facts facts;
+    const char *wide = "x=8x56x56x128 weight=3x3x128x256";
+    gpu_facts(&facts);
+    lower_case(&graph, "conv2d", wide, &facts, "tile", &call, &lowering);
+    assert_int_equal(check_tile(&lowering, &facts)[HEIGHT], 128);
+    graph_destroy(&graph);
+    facts.max_invocations = 128;
+    lower_case(&graph, "conv2d", wide, &facts, "tile", &call, &lowering);
+    assert_int_equal(check_tile(&lowering, &facts)[INVOCATIONS], 128);
+    graph_destroy(&graph);
+    gpu_facts(&facts);
+    facts.vendor_id = 0x8086;
+    lower_case(&graph, "conv2d_backward_weight", "x=8x56x56x64 dy=8x56x56x64 kh=1 kw=1", &facts, "tile", &call,
+               &lowering);
+    assert_int_equal(check_tile(&lowering, &facts)[COLUMN_SUMS], 4);
+    graph_destroy(&graph);
+}
+
 /* Stride 2, padding 1: even rows of dx are reached by tap 1; odd row r by the taps 0 and 2, from (r + 1) / 2 of dy
  * down. */
 static void strided_rows_take_their_taps(void **state) {
@@ -277,6 +335,8 @@ int main(void) {
         cmocka_unit_test(it_fits_the_weakest_device),
         cmocka_unit_test(large_tensors_are_sliced),
         cmocka_unit_test(software_devices_get_the_subgroup_form),
+        cmocka_unit_test(gpus_get_tiles),
+        cmocka_unit_test(tiles_suit_the_device),
         cmocka_unit_test(strided_rows_take_their_taps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,16 @@ bool conv_forms_subgroup(const struct call *call, const struct device_facts *fac
 bool conv_forms_subgroup_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_subgroup_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 
+/* GPUs, without groups. */
+bool conv_forms_tile(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_tile_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_tile_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+
+/* The same on software devices, where it is slow: last in the list, so that verify proves it without a GPU. */
+bool conv_forms_slow_tile(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_slow_tile_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_slow_tile_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+
 /* Any device, any shape. */
 bool conv_forms_plain(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_plain_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);

@@ -75,3 +75,31 @@ enum status conv_geometry_output(struct conv_geometry *conv) {
 double conv_geometry_multiply_adds(const struct conv_geometry *conv) {
     return (double)shape_count(conv->y) * conv->weight.d[KH] * conv->weight.d[KW] * conv->weight.d[KI];
 }
+
+struct conv_axis conv_axis_forward(const struct conv_geometry *conv, int axis) {
+    return (struct conv_axis){.count = conv->y.d[H + axis],
+                              .step = 1,
+                              .source_first = -(int32_t)conv->before[axis],
+                              .source_scale = (int32_t)conv->stride[axis],
+                              .source_step = (int32_t)conv->dilation[axis],
+                              .tap_step = 1,
+                              .taps = conv->weight.d[KH + axis]};
+}
+
+/* dx at h gets a contribution through tap k if h + padding - k * dilation is a multiple of the stride. */
+struct conv_axis conv_axis_backward(const struct conv_geometry *conv, int axis, uint32_t remainder) {
+    uint32_t stride = conv->stride[axis], dilation = conv->dilation[axis], taps = conv->weight.d[KH + axis];
+    struct conv_axis result = {.first = remainder, .step = stride, .source_scale = 1, .tap_step = 1};
+    int64_t start = (int64_t)remainder + conv->before[axis];
+    result.count = (conv->x.d[H + axis] - remainder + stride - 1) / stride;
+    while (result.tap_step * dilation % stride)
+        result.tap_step++;
+    while (result.first_tap < taps && (start - (int64_t)result.first_tap * dilation) % stride)
+        result.first_tap++;
+    if (result.first_tap < taps) {
+        result.taps = (taps - 1 - result.first_tap) / result.tap_step + 1;
+        result.source_first = (int32_t)((start - (int64_t)result.first_tap * dilation) / stride);
+        result.source_step = -(int32_t)(result.tap_step * dilation / stride);
+    }
+    return result;
+}

@@ -31,6 +31,22 @@ CHECKED enum status conv_geometry_output(struct conv_geometry *conv);
 double conv_geometry_multiply_adds(const struct conv_geometry *conv);
 
 /*
+ * The positions along one axis of the target (forward: y, backward: dx) that use the same taps, and how these map to
+ * the source (x, dy): target = first + i * step for i < count, and number j < taps of the taps, which is tap first_tap
+ * + j * tap_step, reads source_first + i * source_scale + j * source_step (nothing, if that lies outside).
+ */
+struct conv_axis {
+    uint32_t count, first, step;
+    int32_t source_first, source_scale, source_step;
+    uint32_t first_tap, tap_step, taps;
+};
+
+struct conv_axis conv_axis_forward(const struct conv_geometry *conv, int axis);
+
+/* Positions of dx that are `remainder` modulo the stride. */
+struct conv_axis conv_axis_backward(const struct conv_geometry *conv, int axis, uint32_t remainder);
+
+/*
  * The position in x that tap `tap` of output position `position` reads, along one axis (a row or column; may lie
  * outside).
  */

@@ -62,49 +62,11 @@ static struct block choose_block(const struct conv_geometry *conv, bool backward
     return (struct block){MAX(pixels / columns, 1), columns, 0};
 }
 
-/* Rows of the target that one dispatch computes, every `step`-th from `first` on, and which taps they use. */
-struct rows {
-    uint32_t count, first, step;
-    int64_t source_first, source_scale, source_step; /* see the push block of the shader */
-    uint32_t first_tap, tap_step, taps;
-};
-
-static struct rows forward_rows(const struct conv_geometry *conv) {
-    return (struct rows){.count = conv->y.d[H],
-                         .step = 1,
-                         .source_first = -(int64_t)conv->before[ROWS],
-                         .source_scale = conv->stride[ROWS],
-                         .source_step = conv->dilation[ROWS],
-                         .tap_step = 1,
-                         .taps = conv->weight.d[KH]};
-}
-
-/*
- * Row r of dx gets a contribution from tap k if r + padding - k * dilation is a multiple of the stride. That depends on
- * r modulo the stride only: `remainder`.
- */
-static struct rows backward_rows(const struct conv_geometry *conv, uint32_t remainder) {
-    uint32_t stride = conv->stride[ROWS], dilation = conv->dilation[ROWS], taps = conv->weight.d[KH];
-    struct rows rows = {.first = remainder, .step = stride, .source_scale = 1, .tap_step = 1};
-    rows.count = (conv->x.d[H] - remainder + stride - 1) / stride;
-    int64_t start = (int64_t)remainder + conv->before[ROWS];
-    while (rows.tap_step * dilation % stride)
-        rows.tap_step++;
-    while (rows.first_tap < taps && (start - (int64_t)rows.first_tap * dilation) % stride)
-        rows.first_tap++;
-    if (rows.first_tap < taps) {
-        rows.taps = (taps - 1 - rows.first_tap) / rows.tap_step + 1;
-        rows.source_first = (start - (int64_t)rows.first_tap * dilation) / stride;
-        rows.source_step = -(int64_t)(rows.tap_step * dilation / stride);
-    }
-    return rows;
-}
-
 static uint32_t addend_flags(const struct call *call) {
     return (attr(call, "relu") != 0 ? RELU : 0u) | (call->in[2] ? BIAS : 0u) | (call->in[3] ? RESIDUAL : 0u);
 }
 
-static void push_rows(struct dispatch *dispatch, const struct conv_geometry *conv, const struct rows *rows,
+static void push_rows(struct dispatch *dispatch, const struct conv_geometry *conv, const struct conv_axis *rows,
                       bool backward) {
     struct shape source = backward ? conv->y : conv->x, target = backward ? conv->x : conv->y;
     uint32_t column_step = conv->weight.d[KI] * quads(conv->weight.d[KO]);
@@ -135,7 +97,7 @@ static void push_rows(struct dispatch *dispatch, const struct conv_geometry *con
 }
 
 static void add_rows(const struct call *call, const struct device_facts *facts, const struct conv_geometry *conv,
-                     const struct rows *rows, bool backward, struct lowering *lowering) {
+                     const struct conv_axis *rows, bool backward, struct lowering *lowering) {
     uint32_t channels = backward ? conv->x.d[C] : conv->y.d[C], columns = backward ? conv->x.d[W] : conv->y.d[W];
     uint32_t lanes = lanes_for(channels, facts), flags = backward ? 0 : addend_flags(call);
     uint32_t tiles = (quads(channels) + lanes - 1) / lanes;
@@ -174,7 +136,7 @@ bool conv_forms_subgroup(const struct call *call, const struct device_facts *fac
     struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->in[1], call->out[0]);
     if (!applies(call, &conv, facts))
         return false;
-    struct rows rows = forward_rows(&conv);
+    struct conv_axis rows = conv_axis_forward(&conv, ROWS);
     add_rows(call, facts, &conv, &rows, false, lowering);
     return true;
 }
@@ -185,7 +147,7 @@ bool conv_forms_subgroup_input(const struct call *call, const struct device_fact
     if (!applies(call, &conv, facts) || remainders > LOWERING_DISPATCHES)
         return false;
     for (uint32_t remainder = 0; remainder < remainders; remainder++) {
-        struct rows rows = backward_rows(&conv, remainder);
+        struct conv_axis rows = conv_axis_backward(&conv, ROWS, remainder);
         add_rows(call, facts, &conv, &rows, true, lowering);
     }
     return true;
