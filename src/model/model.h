@@ -23,8 +23,8 @@
 enum model_style {
     STYLE_TORCH, /* no convolution bias, symmetric padding, BN epsilon 1e-5, momentum 0.1, unbiased running variance */
     STYLE_KERAS, /* the Keras CIFAR-10 ResNet example: convolution bias, 'same' padding (the odd pixel after), BN
-                    epsilon 1e-3, momentum 0.99 (here 0.01), biased running variance, L2 of 1e-4 on convolution kernels
-                  */
+                    epsilon 1e-3, momentum 0.99 (here 0.01), L2 of 1e-4 on convolution kernels; the running variance is
+                    biased as in Keras 3 (Keras 2 took TensorFlow's fused kernel, whose variance is unbiased) */
 };
 
 enum initializer {

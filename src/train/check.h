@@ -14,9 +14,12 @@ CHECKED enum status check_model(struct store *store, const struct model_options 
 /*
  * A file that holds one step of SGD as PyTorch did it (layouts of PyTorch): the state before ("param.NAME",
  * "buffer.NAME"), a batch ("input", "target"), and what came out ("logits_eval", "logits_train", "loss_train",
- * "grad_input", "grad.NAME", "after.NAME", "after_buffer.NAME"). Metadata: lr, momentum, weight_decay. Two float32
- * programs do not agree bit for bit: the gate is on the L2 norm of the difference of each tensor.
- * options: name and style; image size, channels and classes follow the file.
+ * "grad_input", "grad.NAME", "after.NAME", "after_buffer.NAME"). Metadata: lr, momentum, weight_decay (0.1, 0.9, 1e-4
+ * where absent). Two float32 programs do not agree bit for bit: the gate is on the L2 norm of the difference of each
+ * tensor. In the Keras style loss_train and the gradients are those of the cross entropy alone; after.NAME has the
+ * gradient of the L2 penalty in it, in addition to weight_decay.
+ * options: name and style; image size, channels and classes follow the file. The store must be a new one: the
+ * velocity starts at zero.
  */
 CHECKED enum status check_against(struct store *store, const struct model_options *options, const char *path,
                                   const struct verify_options *verify, struct verify_summary *summary);

@@ -104,10 +104,9 @@ static double norm(const double *values, uint64_t count) {
     return sqrt(sum);
 }
 
-/* Takes `theirs` from `ours` in place. With `before`, both were rounded when they were added to these values. */
+/* Takes `theirs` from `ours` in place; the L2 norm of what is left may be `allowed`. */
 static void compare(struct witness *witness, const char *what, const char *name, double *ours, const double *theirs,
-                    const double *before, uint64_t count, double gate) {
-    double allowed = gate * norm(theirs, count) + 2 * UNIT_ROUNDOFF * norm(before, count);
+                    uint64_t count, double allowed) {
     for (uint64_t i = 0; i < count; i++)
         ours[i] -= theirs[i];
     double difference = norm(ours, count);
@@ -137,7 +136,7 @@ static enum status compare_output(struct witness *witness, struct plan *plan, co
     if (status == STATUS_OK) {
         tensor_load(tensor, plan_output(plan, id), both);
         to_device_order(tensor->shape, theirs, both + count);
-        compare(witness, name, "", both, both + count, NULL, count, gate);
+        compare(witness, name, "", both, both + count, count, gate * norm(both + count, count));
     }
     free(both);
     free(theirs);
@@ -147,30 +146,75 @@ static enum status compare_output(struct witness *witness, struct plan *plan, co
 static enum status compare_loss(struct witness *witness, struct plan *plan, const struct step *step) {
     double *theirs, ours = (double)*(const float *)plan_output(plan, step->metrics) / step->options.batch;
     TRY(read_values(witness, "loss_train", "", 1, &theirs));
-    compare(witness, "loss_train", "", &ours, theirs, NULL, 1, gate_forward);
+    compare(witness, "loss_train", "", &ours, theirs, 1, gate_forward * fabs(*theirs));
     free(theirs);
     return STATUS_OK;
 }
 
-/* Parameter `p` of `root` against PREFIX.NAME. With `base`, the changes since BASE.NAME are compared. */
+/* L2 norm of PREFIX.NAME in the file; with `base`, of its change since BASE.NAME. */
+static enum status measure(const struct witness *witness, const char *prefix, const char *base, size_t p,
+                           double *size) {
+    const struct parameter *parameter = &witness->model.parameters[p];
+    uint64_t count = shape_count(parameter->shape);
+    double *values = NULL, *before = NULL;
+    enum status status = read_values(witness, prefix, parameter->name, count, &values);
+    if (status == STATUS_OK && base)
+        status = read_values(witness, base, parameter->name, count, &before);
+    for (uint64_t i = 0; status == STATUS_OK && before && i < count; i++)
+        values[i] -= before[i];
+    if (status == STATUS_OK)
+        *size = norm(values, count);
+    free(values);
+    free(before);
+    return status;
+}
+
+/* The convolution kernel that parameter `p` is the bias of, or -1. */
+static int kernel_of_bias(const struct model *model, size_t p) {
+    const char *name = model->parameters[p].name, *field = strrchr(name, '.');
+    char kernel[sizeof model->parameters[p].name + sizeof "weight"];
+    if (strcmp(field, ".bias") != 0)
+        return -1;
+    snprintf(kernel, sizeof kernel, "%.*s.weight", (int)(field - name), name);
+    int index = model_find(model, kernel);
+    return index >= 0 && model->parameters[index].class == PARAMETER_CONVOLUTION ? index : -1;
+}
+
+/*
+ * With `base` both sides were rounded when they were added to values of its size. Before a normalization the bias of a
+ * convolution has the gradient 0: what programs find there are rounding errors of a sum that cancels, for resnet20v2
+ * and 24 images 1e-6 of the kernel's gradient here and 4e-5 in TensorFlow. So the gate of a bias includes its
+ * kernel.
+ */
+static enum status find_allowed(const struct witness *witness, size_t p, const char *prefix, const char *base,
+                                double gate, double *allowed) {
+    double size, before = 0, beside = 0;
+    int kernel = kernel_of_bias(&witness->model, p);
+    TRY(measure(witness, prefix, base, p, &size));
+    if (base)
+        TRY(measure(witness, base, NULL, p, &before));
+    if (kernel >= 0)
+        TRY(measure(witness, prefix, base, (size_t)kernel, &beside));
+    *allowed = gate * (size + beside) + 2 * UNIT_ROUNDOFF * before;
+    return STATUS_OK;
+}
+
+/* Parameter `p` of `root` against PREFIX.NAME. With `base`, the gate is on the change since BASE.NAME. */
 static enum status compare_parameter(struct witness *witness, const char *root, size_t p, const char *prefix,
                                      const char *base, double gate) {
     const struct parameter *parameter = &witness->model.parameters[p];
     uint64_t count = shape_count(parameter->shape);
-    double *theirs = NULL, *before = NULL, *ours = NULL;
-    enum status status = read_values(witness, prefix, parameter->name, count, &theirs);
-    if (status == STATUS_OK && base)
-        status = read_values(witness, base, parameter->name, count, &before);
+    double *theirs = NULL, *ours = NULL, allowed = 0;
+    enum status status = find_allowed(witness, p, prefix, base, gate, &allowed);
+    if (status == STATUS_OK)
+        status = read_values(witness, prefix, parameter->name, count, &theirs);
     if (status == STATUS_OK)
         status = memory_zeroed(count, sizeof *ours, &ours);
     if (status == STATUS_OK)
         status = parameters_read(&witness->model, witness->store, root, p, ours);
-    for (uint64_t i = 0; status == STATUS_OK && base && i < count; i++)
-        ours[i] -= before[i], theirs[i] -= before[i];
     if (status == STATUS_OK)
-        compare(witness, prefix, parameter->name, ours, theirs, before, count, gate);
+        compare(witness, prefix, parameter->name, ours, theirs, count, allowed);
     free(theirs);
-    free(before);
     free(ours);
     return status;
 }
