@@ -193,6 +193,30 @@ static void copies_without_a_mistake_pass(void **state) {
     clean();
 }
 
+static void keep_failure(void *user, const struct verify_result *result) {
+    if (result->outcome == VERIFY_FAILED)
+        *(struct verify_result *)user = *result;
+}
+
+/* The sentence names the first wrong element, the other one repeats the case. */
+static void a_failure_names_the_place(void **state) {
+    (void)state;
+    const struct mutant last_left_out = {"add", "add", NULL, "i < quads", "i + 1u < quads"};
+    struct test_device device;
+    struct verify_summary summary;
+    struct verify_result result = {0};
+    struct verify_options options = {
+        .op = "add", .shape = "a=1x3x3x5 b=1x3x3x5", .kind = DATA_EXACT, .report = keep_failure, .user = &result};
+    plant(&last_left_out);
+    test_device_open(&device, &(struct vk_options){.kernel_path = folder});
+    assert_int_equal(verify_ops(device.store, &options, &summary), STATUS_MISMATCH);
+    assert_non_null(strstr(result.failure, "y[0,2,2,4] is nan, expected "));
+    assert_string_equal(result.repeat, "resnet-vk verify --op add --form plain --shape \"a=1x3x3x5 b=1x3x3x5\" "
+                                       "--data exact --seed 1");
+    test_device_close(&device);
+    clean();
+}
+
 static int setup(void **state) {
     (void)state;
     return mkdtemp(folder) ? 0 : -1;
@@ -208,6 +232,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(planted_mistakes_are_caught),
         cmocka_unit_test(copies_without_a_mistake_pass),
+        cmocka_unit_test(a_failure_names_the_place),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

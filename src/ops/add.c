@@ -1,18 +1,7 @@
 /* add: y = a + b, as at the end of a residual block, and where gradients of several uses meet. */
-#include "ir/op.h"
-
 #include "ir/bound.h"
 #include "ir/graph.h"
-
-static enum status infer(const struct call *call, struct tensor out[]) {
-    struct shape a = call->in[0]->shape, b = call->in[1]->shape;
-    char texts[2][48];
-    if (!shape_equal(a, b))
-        return fail(STATUS_USAGE, "a is %s, but b is %s", shape_print(a, texts[0]), shape_print(b, texts[1]));
-    out[0].dtype = DTYPE_F32;
-    out[0].shape = a;
-    return STATUS_OK;
-}
+#include "ir/map.h"
 
 static void reference(const struct call *call, const double *const in[], double *const out[], double *const bound[]) {
     for (uint64_t i = 0; i < shape_count(call->in[0]->shape); i++) {
@@ -20,19 +9,6 @@ static void reference(const struct call *call, const double *const in[], double 
         out[0][i] = y;
         bound[0][i] = 2 * UNIT_ROUNDOFF * fabs(y) + bound_denormal(a) + bound_denormal(b) + bound_denormal(y);
     }
-}
-
-static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
-    uint64_t quads = tensor_elements(call->in[0]) / 4;
-    struct dispatch *dispatch = lowering_add(lowering, "add");
-    dispatch_input(dispatch, 0);
-    dispatch_input(dispatch, 1);
-    dispatch_output(dispatch, 0);
-    dispatch_push(dispatch, (uint32_t)quads);
-    dispatch_linear(dispatch, quads, 64);
-    dispatch->bytes = 48.0 * (double)quads;
-    return true;
 }
 
 static void gradient(struct graph *graph, const struct node *node, const tensor_id dout[], const bool need[],
@@ -48,9 +24,9 @@ const struct op op_add = {
     .name = "add",
     .inputs = {"a", "b"},
     .outputs = {"y"},
-    .infer = infer,
+    .infer = map_infer,
     .reference = reference,
-    .forms = {{"plain", lower}},
+    .forms = {{"plain", map_lower}},
     .gradient = gradient,
     .cases = cases,
 };
