@@ -195,6 +195,19 @@ static void test_verify(void **state) {
 #define GENERATED "--data generated:count=96,classes=4,size=16 --batch 16 --eval-batch 32"
 #define SMALL "--model resnet8 " GENERATED
 
+/* Lines of a file in the folder that hold `part`. */
+static int file_lines(const char *name, const char *part) {
+    char path[128], line[4096];
+    int lines = 0;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        lines += strstr(line, part) != NULL;
+    fclose(file);
+    return lines;
+}
+
 static void test_train(void **state) {
     (void)state;
     assert_int_equal(run("train " SMALL " --epochs 2 --validation-split 0.25 --out %s/run --json", folder), 0);
@@ -218,6 +231,10 @@ static void test_train(void **state) {
     json_decref(start);
     json_decref(epoch);
     json_decref(result);
+    assert_int_equal(file_lines("run/log.jsonl", "\"event\":\"start\""), 1);
+    assert_int_equal(file_lines("run/log.jsonl", "\"event\":\"epoch\""), 2);
+    assert_int_equal(file_lines("run/log.jsonl", "\"test_accuracy\""), 1);
+    assert_int_equal(file_lines("run/log.csv", ","), 3); /* heading, two epochs */
     assert_int_equal(run("train " SMALL " --out %s/run 2>&1", folder), 2);
     expect(2, "--resume");
     assert_int_equal(run("train --resume %s/run/last.safetensors --lr 0.3 2>&1", folder), 2);

@@ -71,6 +71,13 @@ static void join_groups(struct cli *cli, struct option_group groups[GROUPS]) {
     groups[count] = (struct option_group){NULL, NULL, NULL};
 }
 
+/* Says which device was taken. */
+static void print_device(const struct cli *cli) {
+    struct rvk_device device;
+    rvk_get_device(cli->context, &device);
+    fprintf(stderr, "device: %s (%s, Vulkan %s, %s)\n", device.name, device.kind, device.api, device.driver);
+}
+
 static enum rvk_status run(struct cli *cli) {
     struct rvk_open_options options = {
         .device = cli->common.device,
@@ -80,6 +87,8 @@ static enum rvk_status run(struct cli *cli) {
     };
     rvk_set_log(print_log, &cli->common);
     enum rvk_status status = cli->command->device ? rvk_open(&options, &cli->context) : RVK_OK;
+    if (cli->context && !cli->common.json)
+        print_device(cli);
     if (status == RVK_OK)
         status = cli->command->run(cli);
     rvk_close(cli->context);

@@ -106,9 +106,7 @@ static enum rvk_status should_stop(void *user) {
 static void on_start(void *user, const struct rvk_run *run) {
     const struct cli *cli = user;
     const struct rvk_train_options *options = run->options;
-    struct rvk_device device;
     char bytes[32];
-    rvk_get_device(cli->context, &device);
     if (cli->common.json) {
         struct values shown = {.train = *options};
         json_t *record = cli_record(cli, cli_options(run_options, &shown));
@@ -125,9 +123,9 @@ static void on_start(void *user, const struct rvk_run *run) {
     }
     printf("%s (%.3f M weights) on %s: %u images to train, %u to validate, %u to test\n", run->model,
            1e-6 * (double)run->trainable, options->data, run->train_images, run->validation_images, run->test_images);
-    printf("%s, batch %u, %s lr %g, schedule %s, %u epochs of %u steps; %s on %s (%s)\n", options->style,
+    printf("%s, batch %u, %s lr %g, schedule %s, %u epochs of %u steps; %s on the device\n", options->style,
            options->batch, options->optimizer, options->learning_rate, options->schedule, options->epochs, run->steps,
-           cli_bytes(run->device_bytes, bytes), device.name, device.kind);
+           cli_bytes(run->device_bytes, bytes));
     if (run->resumed_epoch || run->resumed_step)
         printf("resumed after %u epochs and %u steps\n", run->resumed_epoch, run->resumed_step);
     fflush(stdout);
