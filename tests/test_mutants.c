@@ -62,6 +62,7 @@ static const struct mutant {
     {"gather_batch", "gather_batch", NULL, "begin + count - 1u", "begin"},
     {"gather_batch", "gather_batch", NULL, "(32u - shift_bits)", "(31u - shift_bits)"},
     {"gather_batch", "gather_labels", NULL, "i < batch ? label", "true ? label"},
+    {"latch", "latch", NULL, "exponent == 0x7f800000u", "false"},
     {"relu", "relu", NULL, "i >= quads", "i + 1u >= quads"},
     {"relu", "relu", NULL, "lessThan(value, vec4(0))", "lessThan(value, vec4(-0.5))"},
     {"relu_backward", "relu_backward", NULL, "greaterThan(", "greaterThanEqual("},

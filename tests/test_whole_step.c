@@ -98,6 +98,44 @@ static void every_node_agrees_with_the_reference(void **state) {
     }
 }
 
+static void run_steps(struct network_step *n, int count, bool first_has_nan) {
+    for (int step = 0; step < count; step++) { /* two are measured one by one, then two are in flight */
+        if (plan_pending(n->plan) == plan_slots(n->plan))
+            assert_int_equal(plan_collect(n->plan), STATUS_OK);
+        write_inputs(n);
+        if (step == 0 && first_has_nan)
+            *(float *)plan_input(n->plan, n->step.x) = NAN;
+        assert_int_equal(plan_submit(n->plan), STATUS_OK);
+    }
+    while (plan_pending(n->plan))
+        assert_int_equal(plan_collect(n->plan), STATUS_OK);
+}
+
+/* Whether the parameters still are what they were after three steps. */
+static bool parameters_stay(bool first_has_nan) {
+    struct test_device d;
+    struct network_step n;
+    test_device_open(&d, NULL);
+    start(&n, d.store, "resnet8", STYLE_TORCH, false);
+    size_t bytes = (size_t)n.model.parameter_bytes;
+    void *before = malloc(bytes), *after = malloc(bytes);
+    assert_int_equal(plan_read(n.plan, n.step.network.parameters, before), STATUS_OK);
+    run_steps(&n, 3, first_has_nan);
+    assert_int_equal(plan_read(n.plan, n.step.network.parameters, after), STATUS_OK);
+    bool same = memcmp(before, after, bytes) == 0;
+    free(before);
+    free(after);
+    stop(&n);
+    test_device_close(&d);
+    return same;
+}
+
+static void no_update_follows_a_step_that_failed(void **state) {
+    (void)state;
+    assert_true(parameters_stay(true));
+    assert_false(parameters_stay(false));
+}
+
 static uint64_t messages_of_steps(bool without_barriers) {
     struct vk_device *device;
     struct store *store;
@@ -105,14 +143,7 @@ static uint64_t messages_of_steps(bool without_barriers) {
     assert_int_equal(vk_open(&(struct vk_options){.validation = true}, &device), STATUS_OK);
     assert_int_equal(store_create(device, &store), STATUS_OK);
     start(&n, store, "resnet8", STYLE_TORCH, without_barriers);
-    for (int step = 0; step < 4; step++) { /* measured ones, then two in flight */
-        if (plan_pending(n.plan) == plan_slots(n.plan))
-            assert_int_equal(plan_collect(n.plan), STATUS_OK);
-        write_inputs(&n);
-        assert_int_equal(plan_submit(n.plan), STATUS_OK);
-    }
-    while (plan_pending(n.plan))
-        assert_int_equal(plan_collect(n.plan), STATUS_OK);
+    run_steps(&n, 4, false);
     uint64_t messages = vk_counters(device).validation_messages;
     stop(&n);
     store_destroy(store);
@@ -130,6 +161,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_stays_near_the_lower_bound),
         cmocka_unit_test(every_node_agrees_with_the_reference),
+        cmocka_unit_test(no_update_follows_a_step_that_failed),
         cmocka_unit_test(validation_is_silent_with_barriers_and_not_without),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

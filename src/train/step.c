@@ -145,7 +145,8 @@ void step_hyper(const struct step_options *options, double learning_rate, uint64
 }
 
 /* One node for the bytes [first, end) of the flat values: roots are parameters, gradients and the optimizer's state. */
-static void update_range(struct step *step, const tensor_id *roots, uint64_t first, uint64_t end, double decay) {
+static void update_range(struct step *step, const tensor_id *roots, tensor_id gate, uint64_t first, uint64_t end,
+                         double decay) {
     const struct step_options *options = &step->options;
     struct graph *graph = &step->graph;
     tensor_id part[4];
@@ -156,17 +157,17 @@ static void update_range(struct step *step, const tensor_id *roots, uint64_t fir
                                    shape_vector((uint32_t)((end - first) / 4)));
     if (options->optimizer == OPTIMIZER_SGD)
         graph_apply(
-            graph, "sgd", OPERANDS(part[0], part[1], part[2], step->hyper, step->metrics),
+            graph, "sgd", OPERANDS(part[0], part[1], part[2], step->hyper, gate),
             ATTRIBUTES({"momentum", options->momentum}, {"weight_decay", decay}, {"nesterov", options->nesterov}));
     else
-        graph_apply(graph, "adam", OPERANDS(part[0], part[1], part[2], part[3], step->hyper, step->metrics),
+        graph_apply(graph, "adam", OPERANDS(part[0], part[1], part[2], part[3], step->hyper, gate),
                     ATTRIBUTES({"beta1", options->beta1}, {"beta2", options->beta2}, {"epsilon", options->epsilon},
                                {"weight_decay", decay},
                                {"decoupled", options->optimizer == OPTIMIZER_ADAMW && options->weight_decay > 0}));
 }
 
 /* The penalty l2 * sum w^2 of the loss has the gradient 2 * l2 * w, which is a weight decay of 2 * l2. */
-static void update_parameters(const struct model *model, struct step *step, const tensor_id *roots) {
+static void update_parameters(const struct model *model, struct step *step, const tensor_id *roots, tensor_id gate) {
     const uint64_t ends[] = {model->convolution_bytes, model->kernel_bytes, model->parameter_bytes};
     double given = step->options.weight_decay;
     const double decays[] = {
@@ -178,7 +179,7 @@ static void update_parameters(const struct model *model, struct step *step, cons
     for (size_t i = 0; i < COUNT(ends); i++) {
         if (i + 1 < COUNT(ends) && decays[i + 1] == decays[i])
             continue;
-        update_range(step, roots, first, ends[i], decays[i]);
+        update_range(step, roots, gate, first, ends[i], decays[i]);
         first = ends[i];
     }
 }
@@ -192,7 +193,9 @@ static void optimize(const struct model *model, struct step *step, tensor_id gra
         roots[2 + i] = graph_tensor(graph, names[i], DTYPE_F32, shape, TENSOR_PERSISTENT);
     step->hyper = graph_tensor(graph, "hyper", DTYPE_F32, shape_vector(4), TENSOR_INPUT);
     graph_scope(graph, "update");
-    update_parameters(model, step, roots);
+    tensor_id gate = graph_tensor(graph, "gate", DTYPE_F32, shape_vector(1), TENSOR_PERSISTENT);
+    gate = graph_apply(graph, "latch", OPERANDS(gate, step->metrics), NULL);
+    update_parameters(model, step, roots, gate);
 }
 
 /* ---- the step ---- */

@@ -3,7 +3,8 @@
  *
  * Inputs per step (TENSOR_INPUT): with a data set on the device, `indices` and `clock`; otherwise `x` and `target`.
  * Training also takes `hyper`. Persistent values: "parameters", "statistics", "gradients", "optimizer.velocity" or
- * "optimizer.m" and "optimizer.v", and the data set's "images", "labels", "normalize.mean", "normalize.scale".
+ * "optimizer.m" and "optimizer.v", "gate" (NaN from the first step on whose loss was not finite: no update follows),
+ * and the data set's "images", "labels", "normalize.mean", "normalize.scale".
  */
 #ifndef RVK_TRAIN_STEP_H
 #define RVK_TRAIN_STEP_H

@@ -43,7 +43,7 @@ static enum status submit_step(struct trainer *trainer) {
     return STATUS_OK;
 }
 
-/* Repeats the step whose loss was not finite, node by node. The optimizer has left the parameters as they were. */
+/* Repeats the step whose loss was not finite, node by node. It and those behind it left the parameters as they were. */
 static enum status name_culprit(struct trainer *trainer) {
     char culprit[256];
     while (plan_pending(trainer->plan))
