@@ -78,12 +78,13 @@ void main() {
     int row = block / column_blocks % row_blocks * ROWS, column = block % column_blocks * COLUMNS;
     bool exists = image < images;
 
-    int source_column[REGISTERS];
+    int column_start[REGISTERS]; // first vec4 of the column in a row of the source
     bool column_inside[REGISTERS];
     [[unroll]] for (int r = 0; r < REGISTERS; r++) {
         int start = BACKWARD != 0u ? column / STRIDE : column * STRIDE;
-        source_column[r] = start + FIRST + r * int(LANES) + lane;
-        column_inside[r] = exists && source_column[r] >= 0 && source_column[r] < source_size.y;
+        int source_column = start + FIRST + r * int(LANES) + lane;
+        column_inside[r] = exists && source_column >= 0 && source_column < source_size.y;
+        column_start[r] = source_column * source_quads;
     }
     int quad = tile * int(LANES) + lane;
     int weight_start[4]; // forward: of the source channels 0 to 3; BACKWARD: of this lane's target channels
@@ -94,47 +95,47 @@ void main() {
     [[unroll]] for (int i = 0; i < ROWS * COLUMNS * 4; i++)
         sum[i] = 0.0;
 
-    for (int k = 0; k < row_taps; k++) {
-        int address[ROWS * REGISTERS];
-        bool inside[ROWS * REGISTERS];
+    // One loop over rows of taps and channels: every loop around the sums costs a blend of each.
+    int k = 0, q = 0, steps = row_taps * source_quads;
+    for (int step = 0; step < steps; step++) {
+        vec4 value[ROWS * REGISTERS];
         [[unroll]] for (int i = 0; i < ROWS; i++) {
             int source_row = row_first + (row + i) * row_scale + k * row_step;
+            int start = (image * source_size.x + source_row) * source_size.y * source_quads + q;
             bool row_inside = source_row >= 0 && source_row < source_size.x;
             [[unroll]] for (int r = 0; r < REGISTERS; r++) {
-                inside[i * REGISTERS + r] = row_inside && column_inside[r];
-                int pixel = (image * source_size.x + source_row) * source_size.y + source_column[r];
-                address[i * REGISTERS + r] = inside[i * REGISTERS + r] ? pixel * source_quads : 0;
+                bool inside = row_inside && column_inside[r];
+                vec4 loaded = LOAD(source, inside ? start + column_start[r] : 0);
+                value[i * REGISTERS + r] = inside ? loaded : vec4(0.0);
             }
         }
-        for (int q = 0; q < source_quads; q++) {
-            vec4 value[ROWS * REGISTERS];
-            [[unroll]] for (int r = 0; r < ROWS * REGISTERS; r++) {
-                vec4 loaded = LOAD(source, address[r] + q);
-                value[r] = inside[r] ? loaded : vec4(0.0);
+        [[unroll]] for (int t = 0; t < TAPS; t++) {
+            mat4 w; // forward: [source channel][target channel], BACKWARD: transposed
+            int tap = k * weight_row_step + t * weight_column_step;
+            [[unroll]] for (int j = 0; j < 4; j++) {
+                int step = BACKWARD != 0u ? q : min(4 * q + j, source_channels - 1) * weight_quads;
+                w[j] = LOAD(weight, weight_start[j] + tap + step);
             }
-            [[unroll]] for (int t = 0; t < TAPS; t++) {
-                mat4 w; // forward: [source channel][target channel], BACKWARD: transposed
-                int tap = k * weight_row_step + t * weight_column_step;
-                [[unroll]] for (int j = 0; j < 4; j++) {
-                    int step = BACKWARD != 0u ? q : min(4 * q + j, source_channels - 1) * weight_quads;
-                    w[j] = LOAD(weight, weight_start[j] + tap + step);
+            if (BACKWARD != 0u)
+                w = transpose(w);
+            [[unroll]] for (int i = 0; i < ROWS; i++)
+                [[unroll]] for (int c = 0; c < COLUMNS; c++) {
+                    int p = position(c, t);
+                    if (p < 0 || p >= SPAN)
+                        continue;
+                    vec4 held = value[i * REGISTERS + p / int(LANES)];
+                    uint holder = team * LANES + uint(p) % LANES;
+                    vec4 s = vec4(subgroupShuffle(held.x, holder), subgroupShuffle(held.y, holder),
+                                  subgroupShuffle(held.z, holder), subgroupShuffle(held.w, holder));
+                    [[unroll]] for (int o = 0; o < 4; o++)
+                        sum[(i * COLUMNS + c) * 4 + o] +=
+                            s.x * w[0][o] + s.y * w[1][o] + s.z * w[2][o] + s.w * w[3][o];
                 }
-                if (BACKWARD != 0u)
-                    w = transpose(w);
-                [[unroll]] for (int i = 0; i < ROWS; i++)
-                    [[unroll]] for (int c = 0; c < COLUMNS; c++) {
-                        int p = position(c, t);
-                        if (p < 0 || p >= SPAN)
-                            continue;
-                        vec4 held = value[i * REGISTERS + p / int(LANES)];
-                        uint holder = team * LANES + uint(p) % LANES;
-                        vec4 s = vec4(subgroupShuffle(held.x, holder), subgroupShuffle(held.y, holder),
-                                      subgroupShuffle(held.z, holder), subgroupShuffle(held.w, holder));
-                        [[unroll]] for (int o = 0; o < 4; o++)
-                            sum[(i * COLUMNS + c) * 4 + o] +=
-                                s.x * w[0][o] + s.y * w[1][o] + s.z * w[2][o] + s.w * w[3][o];
-                    }
-            }
+        }
+        q++;
+        if (q == source_quads) {
+            q = 0;
+            k++;
         }
     }
     [[unroll]] for (int i = 0; i < ROWS; i++)

@@ -62,42 +62,46 @@ void main() {
     [[unroll]] for (int i = 0; i < TAPS * QUADS * 16; i++)
         sum[i] = 0.0;
 
-    int image = chunk * chunk_rows / output_size.x, row = chunk * chunk_rows % output_size.x;
-    for (int step = 0; step < chunk_rows; step++) {
+    // One loop over rows and columns: every loop around the sums costs a blend of each.
+    int image = chunk * chunk_rows / output_size.x, row = chunk * chunk_rows % output_size.x, first = 0;
+    int steps = chunk_rows * ((output_size.y + COLUMNS - 1) / COLUMNS);
+    for (int step = 0; step < steps; step++) {
         int source_row = row * row_stride + k * row_dilation - padding.x;
         bool exists = image < images, row_inside = exists && source_row >= 0 && source_row < size.x;
-        int x_row = (image * size.x + source_row) * size.y * input_quads;
-        int dy_row = (image * output_size.x + row) * output_size.y * output_quads + quad_read;
-        for (int first = 0; first < output_size.y; first += COLUMNS) {
-            vec4 slope[COLUMNS], value[REGISTERS];
-            [[unroll]] for (int c = 0; c < COLUMNS; c++) {
-                bool inside = exists && first + c < output_size.y;
-                vec4 loaded = LOAD(dy, inside ? dy_row + (first + c) * output_quads : 0);
-                slope[c] = inside ? loaded : vec4(0.0);
-            }
-            [[unroll]] for (int r = 0; r < REGISTERS; r++) {
-                int source_column = first * STRIDE + column[r];
-                bool inside = row_inside && source_column >= 0 && source_column < size.y;
-                vec4 loaded = LOAD(x, inside ? x_row + first * STRIDE * input_quads + offset[r] : 0);
-                value[r] = inside ? loaded : vec4(0.0);
-            }
-            [[unroll]] for (int t = 0; t < TAPS; t++)
-                [[unroll]] for (int i = 0; i < QUADS * 4; i++) {
-                    float scalar[COLUMNS];
-                    [[unroll]] for (int c = 0; c < COLUMNS; c++) {
-                        int element = (c * STRIDE + t * DILATION) * QUADS + i / 4;
-                        scalar[c] = subgroupShuffle(value[element / int(LANES)][i % 4],
-                                                    team * LANES + uint(element) % LANES);
-                    }
-                    [[unroll]] for (int o = 0; o < 4; o++) {
-                        float total = 0.0;
-                        [[unroll]] for (int c = 0; c < COLUMNS; c++)
-                            total += scalar[c] * slope[c][o];
-                        sum[(t * QUADS * 4 + i) * 4 + o] += total;
-                    }
-                }
+        int x_start = ((image * size.x + source_row) * size.y + first * STRIDE) * input_quads;
+        int dy_start = ((image * output_size.x + row) * output_size.y + first) * output_quads + quad_read;
+        vec4 slope[COLUMNS], value[REGISTERS];
+        [[unroll]] for (int c = 0; c < COLUMNS; c++) {
+            bool inside = exists && first + c < output_size.y;
+            vec4 loaded = LOAD(dy, inside ? dy_start + c * output_quads : 0);
+            slope[c] = inside ? loaded : vec4(0.0);
         }
-        row++;
+        [[unroll]] for (int r = 0; r < REGISTERS; r++) {
+            int source_column = first * STRIDE + column[r];
+            bool inside = row_inside && source_column >= 0 && source_column < size.y;
+            vec4 loaded = LOAD(x, inside ? x_start + offset[r] : 0);
+            value[r] = inside ? loaded : vec4(0.0);
+        }
+        [[unroll]] for (int t = 0; t < TAPS; t++)
+            [[unroll]] for (int i = 0; i < QUADS * 4; i++) {
+                float scalar[COLUMNS];
+                [[unroll]] for (int c = 0; c < COLUMNS; c++) {
+                    int element = (c * STRIDE + t * DILATION) * QUADS + i / 4;
+                    scalar[c] = subgroupShuffle(value[element / int(LANES)][i % 4],
+                                                team * LANES + uint(element) % LANES);
+                }
+                [[unroll]] for (int o = 0; o < 4; o++) {
+                    float total = 0.0;
+                    [[unroll]] for (int c = 0; c < COLUMNS; c++)
+                        total += scalar[c] * slope[c][o];
+                    sum[(t * QUADS * 4 + i) * 4 + o] += total;
+                }
+            }
+        first += COLUMNS;
+        if (first >= output_size.y) {
+            first = 0;
+            row++;
+        }
         if (row == output_size.x) {
             row = 0;
             image++;
