@@ -60,8 +60,8 @@ static const struct option run_options[] = {
     END,
 };
 static const struct option call_options[] = {
-    OPTION(OPTION_TEXT, "out", train.out, "DIR", NULL, "folder for checkpoints (last, best) and logs (jsonl, csv)", 0,
-           0),
+    OPTION(OPTION_TEXT, "out", train.out, "DIR", NULL,
+           "folder for checkpoints (last, best), logs (jsonl, csv) and learning curves (svg)", 0, 0),
     OPTION(OPTION_FLAG, "overwrite", train.overwrite, NULL, NULL, "replace the run that is in --out", 0, 0),
     OPTION(OPTION_TEXT, "resume", train.resume, "FILE", NULL,
            "go on from this checkpoint with its options; only --epochs can be changed", 0, 0),
