@@ -101,6 +101,7 @@ struct rvk_model_info {
     char name[32];
     uint64_t trainable, untrained; /* numbers of weights, and of running means and variances */
     double multiply_adds;          /* convolutions and dense layers, forward, one image */
+    uint32_t height, width, channels, classes;
 };
 
 /* Names of the usual depths; ends with NULL. Any other depth that fits the rule works as well. Any thread. */
@@ -109,8 +110,8 @@ const char *const *rvk_model_names(void);
 const char *rvk_model_rule(void);
 
 /*
- * For images of 32 x 32 x 3 and 10 classes. `style` is "torch" (also NULL) or "keras". RVK_USAGE with the rule for
- * depths when there is no such model. Any thread.
+ * For the model's usual images: 32 x 32 x 3 and 10 classes, ImageNet 224 x 224 x 3 and 1000. `style` is "torch" (also
+ * NULL) or "keras". RVK_USAGE with the rule for depths when there is no such model. Any thread.
  */
 enum rvk_status rvk_describe_model(const char *name, const char *style, struct rvk_model_info *info);
 
@@ -310,6 +311,7 @@ struct rvk_verify_options {
     const char *model;   /* instead of the ops' cases: a whole training step of this model */
     const char *style;   /* of the model */
     uint32_t batch;      /* of the model: 8 */
+    uint32_t size;       /* height and width of the model's images: 32, for an ImageNet network 224 */
     const char *against; /* compare a training step of `model` with the tensors in this safetensors file */
     void (*on_case)(void *user, const struct rvk_verify_case *result);
     void *user;
@@ -327,7 +329,7 @@ struct rvk_bench_options {
     const char *model, *style; /* "resnet20", "torch" */
     const char *phase;         /* "train" or "infer" */
     uint32_t batch;            /* 128 */
-    uint32_t size;             /* height and width of the images: 32 */
+    uint32_t size;             /* height and width of the images: 32, for an ImageNet network 224 */
     uint32_t samples;          /* 10 */
     uint32_t warmup;           /* steps before: 2 */
     bool profile;
@@ -339,7 +341,7 @@ struct rvk_bench_options {
 
 struct rvk_bench_result {
     double ms[RVK_BENCH_SAMPLES]; /* of each step, in the order they were done */
-    uint32_t count;
+    uint32_t count, size;         /* of samples; height and width of the images */
     double ms_median, ms_min, ms_max;
     double images_per_s;
     double gflops; /* 2 x multiply-adds of convolutions and dense layers; training counts as three times forward */

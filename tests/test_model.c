@@ -11,14 +11,26 @@ static const struct {
     uint64_t trainable, untrained;
     double multiply_adds;
 } counts[] = {
-    {"resnet20a", STYLE_TORCH, 269722, 1376, 40551040},    {"resnet32a", STYLE_TORCH, 464154, 2272, 68862592},
-    {"resnet44a", STYLE_TORCH, 658586, 3168, 97174144},    {"resnet56a", STYLE_TORCH, 853018, 4064, 125485696},
-    {"resnet110a", STYLE_TORCH, 1727962, 8096, 252887680}, {"resnet20", STYLE_TORCH, 272282, 1376, 40813184},
-    {"resnet32", STYLE_TORCH, 466714, 2272, 69124736},     {"resnet44", STYLE_TORCH, 661146, 3168, 97436288},
-    {"resnet56", STYLE_TORCH, 855578, 4064, 125747840},    {"resnet110", STYLE_TORCH, 1730522, 8096, 253149824},
-    {"resnet20b", STYLE_TORCH, 272474, 1568, 40813184},    {"resnet56b", STYLE_TORCH, 855770, 4256, 125747840},
-    {"plain20", STYLE_TORCH, 269722, 1376, 40551040},      {"resnet20", STYLE_KERAS, 273066, 1376, 40813184},
+    {"resnet20a", STYLE_TORCH, 269722, 1376, 40551040},
+    {"resnet32a", STYLE_TORCH, 464154, 2272, 68862592},
+    {"resnet44a", STYLE_TORCH, 658586, 3168, 97174144},
+    {"resnet56a", STYLE_TORCH, 853018, 4064, 125485696},
+    {"resnet110a", STYLE_TORCH, 1727962, 8096, 252887680},
+    {"resnet20", STYLE_TORCH, 272282, 1376, 40813184},
+    {"resnet32", STYLE_TORCH, 466714, 2272, 69124736},
+    {"resnet44", STYLE_TORCH, 661146, 3168, 97436288},
+    {"resnet56", STYLE_TORCH, 855578, 4064, 125747840},
+    {"resnet110", STYLE_TORCH, 1730522, 8096, 253149824},
+    {"resnet20b", STYLE_TORCH, 272474, 1568, 40813184},
+    {"resnet56b", STYLE_TORCH, 855770, 4256, 125747840},
+    {"plain20", STYLE_TORCH, 269722, 1376, 40551040},
+    {"resnet20", STYLE_KERAS, 273066, 1376, 40813184},
     {"resnet20v2", STYLE_KERAS, 570602, 3488, 0},
+    {"resnet18", STYLE_TORCH, 11689512, 9600, 1814073344}, /* torchvision's, from here on */
+    {"resnet34", STYLE_TORCH, 21797672, 17024, 3663761408},
+    {"resnet50", STYLE_TORCH, 25557032, 53120, 4089184256},
+    {"resnet101", STYLE_TORCH, 44549160, 105344, 7801405440},
+    {"resnet152", STYLE_TORCH, 60192808, 151424, 11513626624},
 };
 
 static void counts_are_the_published_ones(void **state) {
@@ -43,6 +55,27 @@ static void every_listed_name_exists(void **state) {
     }
 }
 
+/* resnet50 and resnet152 would also be depths 6n+2 for small images. */
+static void names_of_imagenet_win_and_c_names_the_others(void **state) {
+    (void)state;
+    struct model large = MODEL(.name = "resnet50"), small = MODEL(.name = "resnet50c"),
+                 next = MODEL(.name = "resnet56"), c = MODEL(.name = "resnet56c"), b = MODEL(.name = "resnet50b");
+    assert_int_equal(large.options.height, 224);
+    assert_int_equal(large.options.width, 224);
+    assert_int_equal(large.options.classes, 1000);
+    assert_int_equal(small.options.height, 32);
+    assert_int_equal(small.options.classes, 10);
+    assert_int_equal(small.count, next.count - 3 * 10); /* two layers less in each stage */
+    assert_int_equal(c.trainable, next.trainable);
+    assert_true(c.multiply_adds == next.multiply_adds);
+    assert_int_equal(b.trainable, small.trainable + 2 * (32 + 64));
+    model_destroy(&large);
+    model_destroy(&small);
+    model_destroy(&next);
+    model_destroy(&c);
+    model_destroy(&b);
+}
+
 /* ---- refusals ---- */
 
 static void refuse(struct model_options options, const char *sentence) {
@@ -57,13 +90,15 @@ static void wrong_names_and_sizes_are_refused(void **state) {
     (void)state;
     const struct model_options deep = {.name = "resnet10004"}, wide = {.name = "resnet20", .filters = 5000},
                                large = {.name = "resnet20", .height = 100000, .width = 100000}, none = {0};
-    refuse((struct model_options){.name = "resnet21"}, "resnet depth must be 6n+2 (20, 32, 44, 56, 110, ...), not 21");
+    refuse((struct model_options){.name = "resnet21"},
+           "resnet depth must be 6n+2 (20, 32, 44, 56, 110, ...) or 18, 34, 50, 101, 152 (ImageNet), not 21");
+    refuse((struct model_options){.name = "resnet18b"}, "resnet depth must be 6n+2 (20, 32, 44, 56, 110, ...), not 18");
     refuse((struct model_options){.name = "plain2"}, "plain depth must be 6n+2 (20, 32, 44, 56, 110, ...), not 2");
     refuse((struct model_options){.name = "resnet28v2"},
            "resnet v2 depth must be 9n+2 (20, 29, 56, 110, 164, ...), not");
     refuse((struct model_options){.name = "resnet"}, "there is no model called resnet (");
     refuse((struct model_options){.name = "resnet020"}, "there is no model");
-    refuse((struct model_options){.name = "resnet20c"}, "there is no model");
+    refuse((struct model_options){.name = "resnet20d"}, "there is no model");
     refuse((struct model_options){.name = "plain20a"}, "there is no model");
     refuse((struct model_options){.name = "resnet-20"}, "there is no model");
     refuse((struct model_options){.name = "resnet99999999999999999999999999999999999999999"}, "there is no model");
@@ -120,6 +155,40 @@ static void names_are_those_of_torchvision(void **state) {
     assert_true(model_find(&b, "layer3.0.downsample.1.running_mean") >= 0);
     model_destroy(&b);
     model_destroy(&model);
+}
+
+static void expect_shape(const struct model *model, const char *name, uint32_t kh, uint32_t kw, uint32_t i,
+                         uint32_t o) {
+    int index = model_find(model, name);
+    if (index < 0)
+        fail_msg("%s has no %s", model->name, name);
+    if (!shape_equal(model->parameters[index].shape, shape4(kh, kw, i, o)))
+        fail_msg("%s of %s has another shape", name, model->name);
+}
+
+static void imagenet_networks_have_the_parameters_of_torchvision(void **state) {
+    (void)state;
+    struct model basic = MODEL(.name = "resnet34"), deep = MODEL(.name = "resnet152");
+    expect_shape(&basic, "conv1.weight", 7, 7, 3, 64);
+    expect_shape(&basic, "layer2.0.downsample.0.weight", 1, 1, 64, 128);
+    expect_shape(&basic, "layer3.5.conv2.weight", 3, 3, 256, 256);
+    expect_shape(&basic, "layer4.2.bn2.running_var", 1, 1, 1, 512);
+    expect_shape(&basic, "fc.weight", 1, 1, 512, 1000);
+    assert_int_equal(model_find(&basic, "layer1.0.downsample.0.weight"), -1);
+    assert_int_equal(model_find(&basic, "layer4.3.conv1.weight"), -1);
+    expect_shape(&deep, "layer1.0.downsample.0.weight", 1, 1, 64, 256);
+    expect_shape(&deep, "layer1.0.downsample.1.bias", 1, 1, 1, 256);
+    expect_shape(&deep, "layer2.7.conv1.weight", 1, 1, 512, 128);
+    expect_shape(&deep, "layer3.35.conv2.weight", 3, 3, 256, 256);
+    expect_shape(&deep, "layer4.0.conv1.weight", 1, 1, 1024, 512);
+    expect_shape(&deep, "layer4.2.conv3.weight", 1, 1, 512, 2048);
+    expect_shape(&deep, "layer4.2.bn3.weight", 1, 1, 1, 2048);
+    expect_shape(&deep, "fc.weight", 1, 1, 2048, 1000);
+    assert_int_equal(model_find(&deep, "layer1.1.downsample.0.weight"), -1);
+    assert_int_equal(basic.count, 36 * 5 + 2); /* 33 convolutions and 3 in shortcuts, each with its normalization */
+    assert_int_equal(deep.count, 155 * 5 + 2);
+    model_destroy(&basic);
+    model_destroy(&deep);
 }
 
 static void files_hold_the_layouts_of_pytorch(void **state) {
@@ -241,9 +310,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_are_the_published_ones),
         cmocka_unit_test(every_listed_name_exists),
+        cmocka_unit_test(names_of_imagenet_win_and_c_names_the_others),
         cmocka_unit_test(wrong_names_and_sizes_are_refused),
         cmocka_unit_test(images_of_another_size_are_refused),
         cmocka_unit_test(names_are_those_of_torchvision),
+        cmocka_unit_test(imagenet_networks_have_the_parameters_of_torchvision),
         cmocka_unit_test(files_hold_the_layouts_of_pytorch),
         cmocka_unit_test(places_do_not_overlap),
         cmocka_unit_test(initial_values_have_their_moments),

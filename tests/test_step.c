@@ -46,6 +46,45 @@ static void same_padding_puts_the_odd_pixel_after(void **state) {
     expect_padding("layer3.0.conv1", STYLE_KERAS, 2, 6, 1, 1, 1, 1); /* of 1x3 */
 }
 
+/* The maximum pooling of the ImageNet networks is padded as their convolutions are. */
+static void expect_stem(enum model_style style, int before, int after, int pool_before, int pool_after) {
+    struct model model = MODEL(.name = "resnet18", .style = style, .filters = 4);
+    struct step_options options = small_options(STEP_PREDICT);
+    struct step step = make_step(&model, &options);
+    const struct node *conv = find_node(&step.graph, "conv2d", "conv1"),
+                      *pool = find_node(&step.graph, "max_pool", "maxpool");
+    assert_true(node_attr(conv, "stride_h") == 2 && node_attr(conv, "stride_w") == 2 && node_attr(conv, "relu") == 1);
+    assert_true(node_attr(conv, "pad_top") == before && node_attr(conv, "pad_bottom") == after);
+    assert_true(node_attr(pool, "kernel_h") == 3 && node_attr(pool, "kernel_w") == 3);
+    assert_true(node_attr(pool, "stride_h") == 2 && node_attr(pool, "stride_w") == 2);
+    assert_true(node_attr(pool, "pad_top") == pool_before && node_attr(pool, "pad_bottom") == pool_after);
+    assert_true(node_attr(pool, "pad_left") == pool_before && node_attr(pool, "pad_right") == pool_after);
+    assert_true(shape_equal(graph_shape(&step.graph, pool->out[0]), shape4(3, 56, 56, 4)));
+    step_destroy(&step);
+    model_destroy(&model);
+}
+
+static void stems_of_imagenet_networks(void **state) {
+    (void)state;
+    expect_stem(STYLE_TORCH, 3, 3, 1, 1);
+    expect_stem(STYLE_KERAS, 2, 3, 0, 1);
+}
+
+/* "v1.5": the 3x3 convolution of a bottleneck has the stride. */
+static void bottlenecks_stride_in_their_middle(void **state) {
+    (void)state;
+    struct model model = MODEL(.name = "resnet50", .filters = 4, .height = 64, .width = 64);
+    struct step_options options = small_options(STEP_PREDICT);
+    struct step step = make_step(&model, &options);
+    assert_true(node_attr(find_node(&step.graph, "conv2d", "layer2.0.conv1"), "stride_h") == 1);
+    assert_true(node_attr(find_node(&step.graph, "conv2d", "layer2.0.conv2"), "stride_h") == 2);
+    assert_true(node_attr(find_node(&step.graph, "conv2d", "layer2.0.downsample.0"), "stride_h") == 2);
+    assert_true(node_attr(find_node(&step.graph, "conv2d", "layer1.0.downsample.0"), "stride_h") == 1);
+    assert_int_equal(count_nodes(&step.graph, "conv2d", "stride_h", 2), 1 + 3 * 2);
+    step_destroy(&step);
+    model_destroy(&model);
+}
+
 static void numbers_of_the_styles(void **state) {
     (void)state;
     struct model torch = MODEL(.name = "resnet8"), keras = MODEL(.name = "resnet8", .style = STYLE_KERAS);
@@ -284,8 +323,8 @@ static void expect_gradient(struct evaluation *evaluation, const struct step *st
     }
 }
 
-static void check_gradients(const char *name, enum model_style style) {
-    struct model model = MODEL(.name = name, .style = style, .filters = 4, .height = 8, .width = 8, .classes = 5);
+static void check_gradients(struct model_options model_options) {
+    struct model model = create(model_options);
     struct step_options options = small_options(STEP_TRAIN);
     options.smoothing = 0.1;
     options.keep_input_gradient = true;
@@ -317,9 +356,18 @@ static void gradients_of_whole_networks(void **state) {
     (void)state;
     static const char *const names[] = {"resnet8", "resnet8a", "resnet8b", "plain8", "resnet11v2", "plain11v2"};
     for (size_t i = 0; i < COUNT(names); i++) {
-        check_gradients(names[i], STYLE_TORCH);
-        check_gradients(names[i], STYLE_KERAS);
+        struct model_options small = {.name = names[i], .filters = 4, .height = 8, .width = 8, .classes = 5};
+        check_gradients(small);
+        small.style = STYLE_KERAS;
+        check_gradients(small);
     }
+}
+
+/* Odd sizes on the way: 35, 18, 9, 9, 5, 3, 2. */
+static void gradients_of_imagenet_networks(void **state) {
+    (void)state;
+    check_gradients((struct model_options){.name = "resnet18", .filters = 2, .height = 35, .width = 33, .classes = 5});
+    check_gradients((struct model_options){.name = "resnet50", .filters = 1, .height = 35, .width = 33, .classes = 5});
 }
 
 /* Writes the statistics that the training graph found in its batch as running statistics of the other graph. */
@@ -340,8 +388,8 @@ static void copy_statistics(const struct evaluation *from, const struct model *m
 }
 
 /* With the batch's statistics as running ones, the folded network gives the logits of the training network. */
-static void check_inference(const char *name, enum model_style style) {
-    struct model model = MODEL(.name = name, .style = style, .filters = 4, .height = 8, .width = 9, .classes = 5);
+static void check_inference(struct model_options model_options) {
+    struct model model = create(model_options);
     struct step_options options = small_options(STEP_TRAIN);
     struct step train = make_step(&model, &options);
     options.kind = STEP_EVALUATE;
@@ -361,7 +409,7 @@ static void check_inference(const char *name, enum model_style style) {
     double *expected = evaluation_values(&a, train.logits), *got = evaluation_values(&b, infer.logits);
     for (int i = 0; i < 15; i++)
         if (fabs(expected[i] - got[i]) > 1e-9 * (1 + fabs(expected[i])))
-            fail_msg("%s: logit %d is %.12g in training, %.12g folded", name, i, expected[i], got[i]);
+            fail_msg("%s: logit %d is %.12g in training, %.12g folded", model.name, i, expected[i], got[i]);
     free(expected);
     free(got);
     evaluation_destroy(&a);
@@ -375,9 +423,13 @@ static void folded_networks_compute_the_same(void **state) {
     (void)state;
     static const char *const names[] = {"resnet14", "resnet14a", "resnet14b", "plain14", "resnet20v2", "plain20v2"};
     for (size_t i = 0; i < COUNT(names); i++) {
-        check_inference(names[i], STYLE_TORCH);
-        check_inference(names[i], STYLE_KERAS);
+        struct model_options small = {.name = names[i], .filters = 4, .height = 8, .width = 9, .classes = 5};
+        check_inference(small);
+        small.style = STYLE_KERAS;
+        check_inference(small);
     }
+    check_inference((struct model_options){.name = "resnet18", .filters = 4, .height = 16, .width = 17, .classes = 5});
+    check_inference((struct model_options){.name = "resnet50", .filters = 4, .height = 16, .width = 17, .classes = 5});
 }
 
 /* One update by SGD with weight decay on the kernels: w - lr (g + wd w), and running statistics a tenth of the way. */
@@ -416,6 +468,8 @@ static void a_step_updates_parameters_and_statistics(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_padding_puts_the_odd_pixel_after),
+        cmocka_unit_test(stems_of_imagenet_networks),
+        cmocka_unit_test(bottlenecks_stride_in_their_middle),
         cmocka_unit_test(numbers_of_the_styles),
         cmocka_unit_test(inference_folds_normalization),
         cmocka_unit_test(padded_shortcuts_stay_in_the_middle),
@@ -424,6 +478,7 @@ int main(void) {
         cmocka_unit_test(nonsense_steps_are_refused),
         cmocka_unit_test(hyper_corrects_the_bias_of_adam),
         cmocka_unit_test(gradients_of_whole_networks),
+        cmocka_unit_test(gradients_of_imagenet_networks),
         cmocka_unit_test(folded_networks_compute_the_same),
         cmocka_unit_test(a_step_updates_parameters_and_statistics),
     };

@@ -36,12 +36,12 @@ static enum status make_images(struct bench *bench, uint32_t count, uint32_t siz
 }
 
 static enum status prepare(struct bench *bench, struct vk_device *device, const struct rvk_bench_options *options,
-                           struct step_options *step, uint32_t size) {
+                           struct step_options *step) {
     struct model_options model;
-    TRY(api_model_options(options->model, options->style, size, &model));
+    TRY(api_model_options(options->model, options->style, options->size, &model));
     TRY(model_create(&model, &bench->model));
     TRY(store_create(device, &bench->store));
-    TRY(make_images(bench, step->batch, size));
+    TRY(make_images(bench, step->batch, bench->model.options.height));
     TRY(parameters_initialize(&bench->model, 1, bench->store));
     step->image_count = step->batch;
     TRY(step_create(&bench->model, step, &bench->step));
@@ -67,6 +67,7 @@ static void sum_up(const struct bench *bench, struct rvk_bench_result *result) {
     struct bench_summary summary = bench_summarize(result->ms, result->count);
     struct plan_numbers numbers = plan_numbers(bench->plan);
     double passes = step->kind == STEP_TRAIN ? 3 : 1;
+    result->size = bench->model.options.height;
     result->ms_median = summary.median_ms;
     result->ms_min = summary.min_ms;
     result->ms_max = summary.max_ms;
@@ -99,7 +100,7 @@ static enum status measure(struct bench *bench, struct vk_device *device, const 
     timing.steps = result->count = options->samples ? options->samples : 10;
     if (timing.steps > RVK_BENCH_SAMPLES)
         return fail(STATUS_USAGE, "at most %d samples can be taken, not %u", RVK_BENCH_SAMPLES, timing.steps);
-    TRY(prepare(bench, device, options, &step, options->size ? options->size : 32));
+    TRY(prepare(bench, device, options, &step));
     TRY(bench_plan(bench->plan, &timing, result->ms));
     sum_up(bench, result);
     return profile_step(bench, options);

@@ -49,11 +49,13 @@ const char *const *rvk_model_names(void) {
 }
 
 const char *rvk_model_rule(void) {
-    return "resnetD has D = 6n+2 weighted layers (20, 32, 44, 56, 110, ...): 3n residual blocks of two 3x3 "
-           "convolutions\n"
-           "with 16, 32 and 64 filters. The shortcut is a 1x1 convolution where a stage begins; resnetDb adds batch\n"
-           "normalization to it, resnetDa subsamples and pads with zeros instead. plainD has no shortcuts.\n"
-           "resnetDv2 and plainDv2 have D = 9n+2 layers: pre-activation bottlenecks.\n";
+    return "resnet18, resnet34, resnet50, resnet101 and resnet152 are the networks for ImageNet, as torchvision has "
+           "them.\n"
+           "Any other resnetD is for small images and has D = 6n+2 weighted layers (20, 32, 44, 56, 110, ...): 3n\n"
+           "residual blocks of two 3x3 convolutions with 16, 32 and 64 filters. The shortcut is a 1x1 convolution\n"
+           "where a stage begins; resnetDb adds batch normalization to it, resnetDa subsamples and pads with zeros\n"
+           "instead. resnetDc is resnetD, also where that name stands for an ImageNet network (50, 152). plainD has\n"
+           "no shortcuts. resnetDv2 and plainDv2 have D = 9n+2 layers: pre-activation bottlenecks.\n";
 }
 
 enum status api_model_options(const char *name, const char *style, uint32_t size, struct model_options *out) {
@@ -61,16 +63,27 @@ enum status api_model_options(const char *name, const char *style, uint32_t size
     return model_style_find(api_text(style, "torch"), &out->style);
 }
 
+void api_model_info(const struct model *model, struct rvk_model_info *info) {
+    *info = (struct rvk_model_info){
+        .trainable = model->trainable,
+        .untrained = model->untrained,
+        .multiply_adds = model->multiply_adds,
+        .height = model->options.height,
+        .width = model->options.width,
+        .channels = model->options.channels,
+        .classes = model->options.classes,
+    };
+    snprintf(info->name, sizeof info->name, "%s", model->name);
+}
+
 enum rvk_status rvk_describe_model(const char *name, const char *style, struct rvk_model_info *info) {
     struct model_options options;
     struct model model = {0};
-    enum status status = api_model_options(name, style, 32, &options);
+    enum status status = api_model_options(name, style, 0, &options);
     if (status == STATUS_OK)
         status = model_create(&options, &model);
-    if (status == STATUS_OK) {
-        *info = (struct rvk_model_info){"", model.trainable, model.untrained, model.multiply_adds};
-        snprintf(info->name, sizeof info->name, "%s", model.name);
-    }
+    if (status == STATUS_OK)
+        api_model_info(&model, info);
     model_destroy(&model);
     return api_status(status);
 }

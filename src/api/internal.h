@@ -20,8 +20,10 @@ const char *api_text(const char *text, const char *otherwise);
 enum rvk_status api_status(enum status status);
 struct rvk_counters api_counters(const struct vk_counters *counters);
 
-/* Options of a model for images of `size` x `size`. */
+/* Options of a model for images of `size` x `size`; 0: the model's default. */
 CHECKED enum status api_model_options(const char *name, const char *style, uint32_t size, struct model_options *out);
+
+void api_model_info(const struct model *model, struct rvk_model_info *info);
 
 /* Sends the rows to a callback, which may be NULL. */
 void api_profile(const struct profile *profile,

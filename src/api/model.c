@@ -77,8 +77,7 @@ void rvk_free_model(struct rvk_model *model) {
 }
 
 void rvk_get_model_info(const struct rvk_model *model, struct rvk_model_info *info) {
-    *info = (struct rvk_model_info){"", model->model.trainable, model->model.untrained, model->model.multiply_adds};
-    snprintf(info->name, sizeof info->name, "%s", model->model.name);
+    api_model_info(&model->model, info);
 }
 
 const char *rvk_model_data(const struct rvk_model *model) {

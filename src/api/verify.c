@@ -54,12 +54,15 @@ static enum status check_options(const struct rvk_verify_options *options) {
 static void describe_repeat(struct bridge *bridge, uint32_t batch, uint32_t seed) {
     const struct rvk_verify_options *options = bridge->options;
     const char *style = api_text(options->style, "torch");
+    char size[32] = "";
+    if (options->size)
+        snprintf(size, sizeof size, " --size %u", options->size);
     if (options->against)
         snprintf(bridge->repeat, sizeof bridge->repeat, "resnet-vk verify --model %s --style %s --against %s",
                  options->model, style, options->against);
     else if (options->model)
-        snprintf(bridge->repeat, sizeof bridge->repeat, "resnet-vk verify --model %s --style %s --batch %u --seed %u",
-                 options->model, style, batch, seed);
+        snprintf(bridge->repeat, sizeof bridge->repeat, "resnet-vk verify --model %s --style %s --batch %u%s --seed %u",
+                 options->model, style, batch, size, seed);
 }
 
 static enum status verify(struct store *store, const struct rvk_verify_options *options,
@@ -78,7 +81,7 @@ static enum status verify(struct store *store, const struct rvk_verify_options *
     uint32_t batch = options->batch ? options->batch : 8;
     TRY(check_options(options));
     TRY(find_kind(options->data, &verify_options.kind));
-    TRY(api_model_options(options->model, options->style, 0, &model));
+    TRY(api_model_options(options->model, options->style, options->size, &model));
     describe_repeat(&bridge, batch, verify_options.seed);
     if (options->against)
         return check_against(store, &model, options->against, &verify_options, summary);

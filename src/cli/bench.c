@@ -15,7 +15,7 @@ static const struct option options[] = {
     OPTION(OPTION_CHOICE, "style", bench.style, "torch|keras", "torch", "whose details to follow", 0, 0),
     OPTION(OPTION_CHOICE, "phase", bench.phase, "train|infer", "train", "what a step does", 0, 0),
     OPTION(OPTION_WHOLE, "batch", bench.batch, "N", "128", "images a step", 1, 65536),
-    OPTION(OPTION_WHOLE, "size", bench.size, "N", "32", "height and width of the images", 8, 1024),
+    OPTION(OPTION_WHOLE, "size", bench.size, "N", NULL, "height and width of the images; default: the model's", 8, 512),
     OPTION(OPTION_WHOLE, "samples", bench.samples, "N", "10", "steps that are measured", 5, RVK_BENCH_SAMPLES),
     OPTION(OPTION_WHOLE, "warmup", bench.warmup, "N", "3", "steps before them", 1, 1000),
     OPTION(OPTION_FLAG, "profile", bench.profile, NULL, NULL, "print the time of each kind of op", 0, 0),
@@ -38,7 +38,7 @@ static void print_json(const struct cli *cli, const struct rvk_bench_result *res
     json_t *record = cli_record(cli, NULL);
     json_t *numbers = json_pack(
         "{s:s, s:I, s:I, s:s, s:s, s:o, s:f, s:f, s:I, s:I}", "model", values.bench.model, "batch",
-        (json_int_t)values.bench.batch, "size", (json_int_t)values.bench.size, "phase", values.bench.phase, "precision",
+        (json_int_t)values.bench.batch, "size", (json_int_t)result->size, "phase", values.bench.phase, "precision",
         "float32", "ms", pack_ms(result), "images_per_s", result->images_per_s, "gflops", result->gflops, "peak_bytes",
         (json_int_t)result->peak_bytes, "lower_bound_bytes", (json_int_t)result->lower_bound_bytes);
     json_object_update(record, numbers);
@@ -51,7 +51,7 @@ static void print(const struct cli *cli, const struct rvk_bench_result *result) 
     char peak[32], bound[32];
     rvk_get_device(cli->context, &device);
     printf("%s, %s, batch %u, %ux%ux3, float32, on %s\n", values.bench.model, values.bench.phase, values.bench.batch,
-           values.bench.size, values.bench.size, device.name);
+           result->size, result->size, device.name);
     printf("%.2f ms a step (median of %u; %.2f to %.2f), %.1f images/s, %.1f GFLOP/s\n", result->ms_median,
            result->count, result->ms_min, result->ms_max, result->images_per_s, result->gflops);
     printf("%s on the device; values alive at once need %s\n", cli_bytes(result->peak_bytes, peak),

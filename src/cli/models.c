@@ -10,14 +10,16 @@ static const struct option options[] = {
 static const struct option_group groups[] = {{"Options", options, &values}, {NULL, NULL, NULL}};
 
 static json_t *pack(const struct rvk_model_info *info) {
-    return json_pack("{s:s, s:I, s:I, s:f}", "model", info->name, "trainable", (json_int_t)info->trainable, "untrained",
-                     (json_int_t)info->untrained, "multiply_adds", info->multiply_adds);
+    return json_pack("{s:s, s:I, s:I, s:f, s:I, s:I}", "model", info->name, "trainable", (json_int_t)info->trainable,
+                     "untrained", (json_int_t)info->untrained, "multiply_adds", info->multiply_adds, "size",
+                     (json_int_t)info->height, "classes", (json_int_t)info->classes);
 }
 
 static enum rvk_status run(struct cli *cli) {
     json_t *list = json_array();
     if (!cli->common.json)
-        printf("%-14s %12s %12s %22s\n", "model", "weights", "statistics", "multiply-adds an image");
+        printf("%-14s %12s %12s %22s %10s %8s\n", "model", "weights", "statistics", "multiply-adds an image", "images",
+               "classes");
     for (const char *const *name = rvk_model_names(); *name; name++) {
         struct rvk_model_info info;
         enum rvk_status status = rvk_describe_model(*name, values.style, &info);
@@ -27,15 +29,16 @@ static enum rvk_status run(struct cli *cli) {
         }
         json_array_append_new(list, pack(&info));
         if (!cli->common.json)
-            printf("%-14s %12llu %12llu %20.1f M\n", info.name, (unsigned long long)info.trainable,
-                   (unsigned long long)info.untrained, 1e-6 * info.multiply_adds);
+            printf("%-14s %12llu %12llu %20.1f M %6ux%-3u %8u\n", info.name, (unsigned long long)info.trainable,
+                   (unsigned long long)info.untrained, 1e-6 * info.multiply_adds, info.height, info.width,
+                   info.classes);
     }
     if (cli->common.json) {
         json_t *record = cli_record(cli, NULL);
         json_object_set(record, "models", list);
         cli_print_json(record);
     } else {
-        printf("\nFor images of 32x32x3 and 10 classes. Any other depth that fits works as well:\n%s",
+        printf("\nOther image sizes, numbers of classes and depths that fit the rule work as well:\n%s",
                rvk_model_rule());
     }
     json_decref(list);

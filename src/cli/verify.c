@@ -17,6 +17,7 @@ static const struct option options[] = {
     OPTION(OPTION_TEXT, "model", model, "NAME", NULL, "a whole training step of this model instead", 0, 0),
     OPTION(OPTION_CHOICE, "style", style, "torch|keras", "torch", "of the model", 0, 0),
     OPTION(OPTION_WHOLE, "batch", batch, "N", "8", "images in the model's step", 1, 4096),
+    OPTION(OPTION_WHOLE, "size", size, "N", NULL, "height and width of its images; default: the model's", 8, 512),
     OPTION(OPTION_TEXT, "against", against, "FILE", NULL, "a step of --model that another program computed", 0, 0),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };

@@ -104,6 +104,20 @@ tensor_id layer_convolution(struct builder *builder, tensor_id x, struct kernel 
     return convolve(builder, x, kernel, convolution(builder, x, kernel), residual, false);
 }
 
+/* ---- pooling ---- */
+
+tensor_id layer_max_pool(struct builder *builder, tensor_id x, struct kernel window) {
+    struct shape shape = graph_shape(builder->graph, x);
+    double vertical[2], horizontal[2];
+    graph_scope(builder->graph, "%s%s", builder->prefix, window.name);
+    padding(builder, window, shape.d[H], vertical);
+    padding(builder, window, shape.d[W], horizontal);
+    return graph_apply(builder->graph, "max_pool", OPERANDS(x),
+                       ATTRIBUTES({"kernel_h", window.size}, {"kernel_w", window.size}, {"stride_h", window.stride},
+                                  {"stride_w", window.stride}, {"pad_top", vertical[0]}, {"pad_bottom", vertical[1]},
+                                  {"pad_left", horizontal[0]}, {"pad_right", horizontal[1]}));
+}
+
 /* ---- batch normalization ---- */
 
 struct norm {

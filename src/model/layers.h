@@ -36,6 +36,9 @@ tensor_id layer_norm(struct builder *builder, tensor_id x, const char *name, boo
 tensor_id layer_convolution_norm(struct builder *builder, tensor_id x, struct kernel kernel, const char *norm,
                                  tensor_id residual, bool relu);
 
+/* Maxima of size x size windows, padded as convolutions are */
+tensor_id layer_max_pool(struct builder *builder, tensor_id x, struct kernel window);
+
 /* x [n,1,1,f] -> [n,1,1,outputs] */
 tensor_id layer_dense(struct builder *builder, tensor_id x, const char *name, uint32_t outputs);
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const model_names[] = {"resnet20",  "resnet32",  "resnet44",   "resnet56",   "resnet110",
-                                   "resnet20a", "resnet20b", "resnet29v2", "resnet56v2", "plain20",
-                                   "plain56",   "plain29v2", NULL};
+const char *const model_names[] = {"resnet18",   "resnet34",   "resnet50", "resnet101", "resnet152", "resnet20",
+                                   "resnet32",   "resnet44",   "resnet56", "resnet110", "resnet20a", "resnet20b",
+                                   "resnet29v2", "resnet56v2", "plain20",  "plain56",   "plain29v2", NULL};
 
 static const char *const style_names[] = {[STYLE_TORCH] = "torch", [STYLE_KERAS] = "keras"};
 
@@ -41,15 +41,22 @@ static bool parse_name(const char *name, const struct model_family *family, unsi
 enum { DEPTH_LIMIT = 9999 };
 
 static enum status set_depth(struct model *model, const struct model_family *family, unsigned long depth) {
+    if (family->depth) {
+        model->family = family;
+        memcpy(model->blocks, family->blocks, sizeof model->blocks);
+        return STATUS_OK;
+    }
     uint32_t unit = 3 * family->layers_per_block;
     if (depth < unit + 2 || (depth - 2) % unit != 0)
-        return fail(STATUS_USAGE, "%s%s depth must be %un+2 (%s), not %lu", family->prefix,
+        return fail(STATUS_USAGE, "%s%s depth must be %un+2 (%s)%s, not %lu", family->prefix,
                     *family->suffix == 'v' ? " v2" : "", unit,
-                    unit == 6 ? "20, 32, 44, 56, 110, ..." : "20, 29, 56, 110, 164, ...", depth);
+                    unit == 6 ? "20, 32, 44, 56, 110, ..." : "20, 29, 56, 110, 164, ...",
+                    *family->prefix == 'r' && !*family->suffix ? " or 18, 34, 50, 101, 152 (ImageNet)" : "", depth);
     if (depth > DEPTH_LIMIT)
         return fail(STATUS_USAGE, "%s: the depth is limited to %d", model->name, DEPTH_LIMIT);
     model->family = family;
-    model->blocks = (uint32_t)(depth - 2) / unit;
+    for (int stage = 0; stage < 3; stage++)
+        model->blocks[stage] = (uint32_t)(depth - 2) / unit;
     return STATUS_OK;
 }
 
@@ -57,11 +64,11 @@ static enum status find_family(struct model *model, const char *name) {
     unsigned long depth;
     if (snprintf(model->name, sizeof model->name, "%s", name) < (int)sizeof model->name)
         for (const struct model_family *family = model_families; family->prefix; family++)
-            if (parse_name(name, family, &depth))
+            if (parse_name(name, family, &depth) && (family->depth == 0 || family->depth == depth))
                 return set_depth(model, family, depth);
     return fail(STATUS_USAGE,
-                "there is no model called %.40s (there are resnetD, resnetDa, resnetDb and plainD with D = 6n+2, and "
-                "resnetDv2 and plainDv2 with D = 9n+2)",
+                "there is no model called %.40s (there are resnet18, 34, 50, 101 and 152 for ImageNet; resnetD, "
+                "resnetDa, resnetDb, resnetDc and plainD with D = 6n+2; resnetDv2 and plainDv2 with D = 9n+2)",
                 name);
 }
 
@@ -69,14 +76,14 @@ static enum status find_family(struct model *model, const char *name) {
 
 static void set_defaults(struct model *model, const struct model_options *given) {
     struct model_options *options = &model->options;
-    bool keras = given->style == STYLE_KERAS;
+    bool keras = given->style == STYLE_KERAS, large = model->family->depth != 0;
     *options = *given;
     options->name = NULL; /* a pointer to a name of the caller, or into *model, would not outlive a copy */
-    options->height = given->height ? given->height : 32;
-    options->width = given->width ? given->width : 32;
+    options->height = given->height ? given->height : large ? 224 : 32;
+    options->width = given->width ? given->width : large ? 224 : 32;
     options->channels = given->channels ? given->channels : 3;
-    options->classes = given->classes ? given->classes : 10;
-    options->filters = given->filters ? given->filters : 16;
+    options->classes = given->classes ? given->classes : large ? 1000 : 10;
+    options->filters = given->filters ? given->filters : large ? 64 : 16;
     if (given->initializer == INITIALIZER_STYLE)
         options->initializer = keras ? INITIALIZER_HE_TRUNCATED : INITIALIZER_HE_FAN_OUT;
     model->l2 = keras ? 1e-4 : 0;

@@ -2,9 +2,13 @@
  * model: a network as a list of parameters, and the forward graph that uses them.
  *
  * Names (D is the depth: weighted layers, the shortcut's 1x1 convolutions not counted):
- *   resnetD     D = 6n+2: residual network for small images (He et al., "Deep Residual Learning for Image Recognition",
- *               CVPR 2016, section 4.2): 3x3 convolutions with 16, 32, 64 filters; where a stage begins with stride 2,
- *               the shortcut is a 1x1 convolution of stride 2 (as in the Keras example)
+ *   resnetD     D = 18, 34, 50, 101, 152: the networks for ImageNet as torchvision defines them: 7x7 convolution of
+ *               stride 2 and max pooling, four stages with 64, 128, 256, 512 filters of basic blocks (18, 34) or
+ *               bottlenecks, whose 3x3 convolution has the stride ("v1.5"); shortcuts with batch normalization.
+ *   resnetD     any other D = 6n+2: residual network for small images (He et al., "Deep Residual Learning for Image
+ *               Recognition", CVPR 2016, section 4.2): 3x3 convolutions with 16, 32, 64 filters; where a stage begins
+ *               with stride 2, the shortcut is a 1x1 convolution of stride 2 (as in the Keras example)
+ *   resnetDc    the same for every D = 6n+2, also for 50 and 152
  *   resnetDb    that 1x1 convolution is followed by batch normalization (option B, as torchvision does it)
  *   resnetDa    the shortcut takes every second row and column and pads channels with zeros (option A: no weights)
  *   plainD      the same layers without shortcuts
@@ -36,10 +40,10 @@ enum initializer {
 /* Zero means default. */
 struct model_options {
     const char *name;       /* "resnet20" */
-    uint32_t height, width; /* 32 x 32 */
+    uint32_t height, width; /* 32 x 32; ImageNet: 224 x 224 */
     uint32_t channels;      /* 3 */
-    uint32_t classes;       /* 10 */
-    uint32_t filters;       /* of the first convolution: 16 */
+    uint32_t classes;       /* 10; ImageNet: 1000 */
+    uint32_t filters;       /* of the first convolution: 16; ImageNet: 64 */
     enum model_style style;
     enum initializer initializer;
 };
@@ -69,7 +73,7 @@ struct model_family;
 struct model {
     char name[32];
     const struct model_family *family; /* what the name stands for ... */
-    uint32_t blocks;                   /* ... and its n: blocks in each of the three stages */
+    uint32_t blocks[4];                /* ... and its blocks in each stage */
     struct model_options options;      /* defaults filled in, without the name */
     struct parameter *parameters;      /* trained ones and statistics, in the order of the layers */
     size_t count;

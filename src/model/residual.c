@@ -28,9 +28,18 @@ static tensor_id basic_block(struct builder *builder, tensor_id x, uint32_t filt
     return layer_convolution_norm(builder, y, KERNEL("conv2", 3, filters, 1), "bn2", identity, true);
 }
 
+/* relu(norm(conv(relu(norm(conv(relu(norm(conv(x)))))))) + shortcut(x)), four times as many channels outside as inside;
+ * the 3x3 convolution has the stride, as in torchvision ("v1.5"), not the first 1x1 convolution, as in the paper */
+static tensor_id bottleneck(struct builder *builder, tensor_id x, uint32_t width, uint32_t stride) {
+    tensor_id y = layer_convolution_norm(builder, x, KERNEL("conv1", 1, width, 1), "bn1", TENSOR_ABSENT, true);
+    y = layer_convolution_norm(builder, y, KERNEL("conv2", 3, width, stride), "bn2", TENSOR_ABSENT, true);
+    tensor_id identity = shortcut(builder, x, 4 * width, stride);
+    return layer_convolution_norm(builder, y, KERNEL("conv3", 1, 4 * width, 1), "bn3", identity, true);
+}
+
 /* conv(relu(norm(conv(relu(norm(conv(relu(norm(x)))))))) + shortcut(x); `ready`: x is normalized and rectified */
-static tensor_id bottleneck(struct builder *builder, tensor_id x, uint32_t width, uint32_t filters, uint32_t stride,
-                            bool ready) {
+static tensor_id bottleneck_v2(struct builder *builder, tensor_id x, uint32_t width, uint32_t filters, uint32_t stride,
+                               bool ready) {
     tensor_id y = ready ? x : layer_norm(builder, x, "bn1", true);
     y = layer_convolution_norm(builder, y, KERNEL("conv1", 1, width, stride), "bn2", TENSOR_ABSENT, true);
     y = layer_convolution_norm(builder, y, KERNEL("conv2", 3, width, 1), "bn3", TENSOR_ABSENT, true);
@@ -40,7 +49,10 @@ static tensor_id bottleneck(struct builder *builder, tensor_id x, uint32_t width
 
 static tensor_id stem(struct builder *builder, tensor_id x) {
     uint32_t filters = builder->model->options.filters;
-    return layer_convolution_norm(builder, x, KERNEL("conv1", 3, filters, 1), "bn1", TENSOR_ABSENT, true);
+    bool small = builder->model->family->depth == 0;
+    struct kernel kernel = small ? KERNEL("conv1", 3, filters, 1) : KERNEL("conv1", 7, filters, 2);
+    x = layer_convolution_norm(builder, x, kernel, "bn1", TENSOR_ABSENT, true);
+    return small ? x : layer_max_pool(builder, x, (struct kernel){.name = "maxpool", .size = 3, .stride = 2});
 }
 
 static tensor_id head(struct builder *builder, tensor_id x) {
@@ -57,14 +69,14 @@ static void leave_blocks(struct builder *builder) {
     builder->prefix[0] = '\0';
 }
 
-/* Version 1: stages with f, 2f, 4f filters. */
+/* Version 1: stages with f, 2f, 4f and, for ImageNet, 8f filters. */
 static tensor_id forward_v1(struct builder *builder, tensor_id x) {
     uint32_t f = builder->model->options.filters;
     x = stem(builder, x);
-    for (uint32_t stage = 0; stage < 3; stage++)
-        for (uint32_t block = 0; block < builder->model->blocks; block++) {
+    for (uint32_t stage = 0; stage < 4; stage++)
+        for (uint32_t block = 0; block < builder->model->blocks[stage]; block++) {
             enter_block(builder, stage, block);
-            x = basic_block(builder, x, f << stage, stage > 0 && block == 0 ? 2 : 1);
+            x = builder->model->family->block(builder, x, f << stage, stage > 0 && block == 0 ? 2 : 1);
         }
     leave_blocks(builder);
     return head(builder, x);
@@ -75,22 +87,28 @@ static tensor_id forward_v2(struct builder *builder, tensor_id x) {
     uint32_t f = builder->model->options.filters;
     x = stem(builder, x);
     for (uint32_t stage = 0; stage < 3; stage++)
-        for (uint32_t block = 0; block < builder->model->blocks; block++) {
+        for (uint32_t block = 0; block < builder->model->blocks[stage]; block++) {
             uint32_t width = stage == 0 ? f : f << (stage + 1);
             enter_block(builder, stage, block);
-            x = bottleneck(builder, x, width, f << (stage + 2), stage > 0 && block == 0 ? 2 : 1,
-                           stage == 0 && block == 0);
+            x = bottleneck_v2(builder, x, width, f << (stage + 2), stage > 0 && block == 0 ? 2 : 1,
+                              stage == 0 && block == 0);
         }
     leave_blocks(builder);
     return head(builder, layer_norm(builder, x, "bn2", true));
 }
 
 const struct model_family model_families[] = {
-    {"resnet", "", 2, SHORTCUT_PROJECTION, forward_v1},
-    {"resnet", "a", 2, SHORTCUT_PAD, forward_v1},
-    {"resnet", "b", 2, SHORTCUT_PROJECTION_NORM, forward_v1},
-    {"resnet", "v2", 3, SHORTCUT_PROJECTION, forward_v2},
-    {"plain", "", 2, SHORTCUT_NONE, forward_v1},
-    {"plain", "v2", 3, SHORTCUT_NONE, forward_v2},
-    {NULL, NULL, 0, SHORTCUT_NONE, NULL},
+    {"resnet", "", 2, SHORTCUT_PROJECTION_NORM, forward_v1, basic_block, 18, {2, 2, 2, 2}},
+    {"resnet", "", 2, SHORTCUT_PROJECTION_NORM, forward_v1, basic_block, 34, {3, 4, 6, 3}},
+    {"resnet", "", 3, SHORTCUT_PROJECTION_NORM, forward_v1, bottleneck, 50, {3, 4, 6, 3}},
+    {"resnet", "", 3, SHORTCUT_PROJECTION_NORM, forward_v1, bottleneck, 101, {3, 4, 23, 3}},
+    {"resnet", "", 3, SHORTCUT_PROJECTION_NORM, forward_v1, bottleneck, 152, {3, 8, 36, 3}},
+    {"resnet", "", 2, SHORTCUT_PROJECTION, forward_v1, basic_block, 0, {0}},
+    {"resnet", "c", 2, SHORTCUT_PROJECTION, forward_v1, basic_block, 0, {0}},
+    {"resnet", "a", 2, SHORTCUT_PAD, forward_v1, basic_block, 0, {0}},
+    {"resnet", "b", 2, SHORTCUT_PROJECTION_NORM, forward_v1, basic_block, 0, {0}},
+    {"resnet", "v2", 3, SHORTCUT_PROJECTION, forward_v2, NULL, 0, {0}},
+    {"plain", "", 2, SHORTCUT_NONE, forward_v1, basic_block, 0, {0}},
+    {"plain", "v2", 3, SHORTCUT_NONE, forward_v2, NULL, 0, {0}},
+    {NULL, NULL, 0, SHORTCUT_NONE, NULL, NULL, 0, {0}},
 };

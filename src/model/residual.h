@@ -1,5 +1,5 @@
 /*
- * residual: the networks for small images, as formulas.
+ * residual: the networks as formulas.
  */
 #ifndef RVK_MODEL_RESIDUAL_H
 #define RVK_MODEL_RESIDUAL_H
@@ -13,15 +13,22 @@ enum shortcut {
     SHORTCUT_PAD,             /* subsampling and zero channels where the shape changes */
 };
 
-/* What a name without its depth stands for: PREFIX depth SUFFIX, with depth = layers_per_block * 3 n + 2. */
+/*
+ * What a name stands for: PREFIX depth SUFFIX. Networks for small images take every depth = layers_per_block * 3 n + 2;
+ * those for ImageNet have one depth, with its numbers of blocks.
+ */
 struct model_family {
     const char *prefix, *suffix;
     uint32_t layers_per_block;
     enum shortcut shortcut;
     tensor_id (*forward)(struct builder *builder, tensor_id x);
+    /* of version 1: the block whose first convolution has so many filters */
+    tensor_id (*block)(struct builder *builder, tensor_id x, uint32_t filters, uint32_t stride);
+    uint32_t depth; /* 0: small images */
+    uint32_t blocks[4];
 };
 
-/* Ends with a NULL prefix. */
+/* Ends with a NULL prefix. A depth of its own comes before the rule that it would also fit. */
 extern const struct model_family model_families[];
 
 #endif
