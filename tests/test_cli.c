@@ -143,6 +143,11 @@ static void test_models(void **state) {
         }
         assert_true(found);
     }
+    json_t *first = json_array_get(list, 0); /* for ImageNet */
+    assert_string_equal(json_string_value(json_object_get(first, "model")), "resnet18");
+    assert_int_equal(json_integer_value(json_object_get(first, "size")), 224);
+    assert_int_equal(json_integer_value(json_object_get(first, "classes")), 1000);
+    assert_int_equal(json_integer_value(json_object_get(first, "trainable")), 11689512);
     json_decref(json);
 }
 
@@ -177,8 +182,17 @@ static void test_files(void **state) {
 
 /* ---- with a device ---- */
 
+static json_int_t values_verified(const char *size) {
+    assert_int_equal(run("verify --model resnet8 --batch 2 --size %s --json", size), 0);
+    json_t *json = line_json(0);
+    json_int_t values = json_integer_value(json_object_get(json_object_get(json, "summary"), "values"));
+    json_decref(json);
+    return values;
+}
+
 static void test_verify(void **state) {
     (void)state;
+    assert_true(values_verified("12") < values_verified("16"));
     assert_int_equal(run("verify --op relu --json"), 0);
     json_t *json = line_json(0), *cases = json_object_get(json, "cases");
     check_record(json, "verify", true);
@@ -342,6 +356,9 @@ static void test_bench(void **state) {
     json_decref(json);
     assert_int_equal(run("bench --model resnet8 --batch 4 --phase infer --samples 5"), 0);
     expect(0, "images/s");
+    expect(0, "32x32x3");
+    assert_int_equal(run("bench --model resnet18 --batch 1 --size 32 --phase infer --samples 5"), 0);
+    expect(0, "resnet18, infer, batch 1, 32x32x3");
 }
 
 static void test_profile(void **state) {

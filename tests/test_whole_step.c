@@ -8,14 +8,18 @@
 #include "device.h"
 #include "networks.h"
 
-/* No packing can take less than the bytes alive at one node; ResNet-20's training step must stay near. */
+/* No packing can take less than the bytes alive at one node; training steps must stay near. */
 static void memory_stays_near_the_lower_bound(void **state) {
     (void)state;
-    static const char *const names[] = {"resnet20", "resnet20b", "plain20", "resnet29v2"};
-    for (size_t i = 0; i < COUNT(names); i++) {
-        struct model model = MODEL(.name = names[i]);
+    static const struct {
+        const char *name;
+        uint32_t batch;
+    } networks[] = {{"resnet20", 128}, {"resnet20b", 128}, {"plain20", 128}, {"resnet29v2", 128},
+                    {"resnet18", 8},   {"resnet50", 4},    {"resnet50", 32}};
+    for (size_t i = 0; i < COUNT(networks); i++) {
+        struct model model = MODEL(.name = networks[i].name);
         struct step_options options = small_options(STEP_TRAIN);
-        options.batch = 128;
+        options.batch = networks[i].batch;
         struct step step = make_step(&model, &options);
         struct block *blocks = calloc(step.graph.tensor_count, sizeof *blocks);
         uint64_t total;
@@ -24,7 +28,7 @@ static void memory_stays_near_the_lower_bound(void **state) {
         uint64_t least = schedule_lower_bound(blocks, step.graph.tensor_count);
         assert_true(least > 100 << 20); /* the activations that the backward pass needs */
         if (total > least + least / 10)
-            fail_msg("%s: %llu bytes, the lower bound is %llu", names[i], (unsigned long long)total,
+            fail_msg("%s: %llu bytes, the lower bound is %llu", model.name, (unsigned long long)total,
                      (unsigned long long)least);
         free(blocks);
         step_destroy(&step);
@@ -96,6 +100,8 @@ static void every_node_agrees_with_the_reference(void **state) {
         verify_network(names[i], STYLE_TORCH);
         verify_network(names[i], STYLE_KERAS);
     }
+    verify_network("resnet18", STYLE_TORCH);
+    verify_network("resnet50", STYLE_TORCH);
 }
 
 static void run_steps(struct network_step *n, int count, bool first_has_nan) {

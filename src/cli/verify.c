@@ -135,8 +135,9 @@ const struct command command_verify = {
         "hostile data. Each failure prints the command that repeats it.\n"
         "--against: a safetensors file with param.NAME, buffer.NAME, input, target, logits_eval, logits_train,\n"
         "loss_train, grad_input, grad.NAME, after.NAME and after_buffer.NAME in PyTorch's layouts; metadata lr,\n"
-        "momentum, weight_decay. A state in which a ReLU's input is zero but for rounding is no witness. With --style\n"
-        "keras the L2 penalty counts in after.NAME only, not in loss_train and grad.NAME.\n",
+        "momentum, weight_decay. A state in which a ReLU's input is zero, or the largest two of a pooling window are\n"
+        "equal, but for rounding, is no witness. With --style keras the L2 penalty counts in after.NAME only, not in\n"
+        "loss_train and grad.NAME.\n",
     .device = true,
     .groups = groups,
     .run = run,
