@@ -325,14 +325,29 @@ enum rvk_status rvk_verify(struct rvk_context *context, const struct rvk_verify_
 
 enum { RVK_BENCH_SAMPLES = 200 };
 
+/* Times of the same thing, measured several times. */
+struct rvk_samples {
+    double ms[RVK_BENCH_SAMPLES]; /* in the order they were taken */
+    uint32_t count;
+    double median, min, max;
+    double spread; /* distance of the quartiles as a share of the median */
+};
+
+/* Computes the other fields from ms and count (1 to RVK_BENCH_SAMPLES). Any thread. */
+void rvk_summarize(struct rvk_samples *samples);
+
 struct rvk_bench_options {
     const char *model, *style; /* "resnet20", "torch" */
     const char *phase;         /* "train" or "infer" */
     uint32_t batch;            /* 128 */
     uint32_t size;             /* height and width of the images: 32, for an ImageNet network 224 */
-    uint32_t samples;          /* 10 */
-    uint32_t warmup;           /* steps before: 2 */
-    bool profile;
+    const char *op;            /* instead of a model's step: this op on random data ... */
+    const char *shape;         /* ... of this shape, as in rvk_verify_options ... */
+    const char *form;          /* ... computed in this form; default: as a step would do it */
+    uint32_t samples;          /* exactly so many; 0: at least 10, until their spread is below 5 % ... */
+    double seconds;            /* ... or so many seconds are over: 10 */
+    uint32_t warmup;           /* steps before: 3 */
+    bool profile;              /* not with `op`, as the next three */
     const char *trace;
     FILE *plan;
     void (*on_profile)(void *user, const struct rvk_profile_row *rows, uint32_t count);
@@ -340,18 +355,32 @@ struct rvk_bench_options {
 };
 
 struct rvk_bench_result {
-    double ms[RVK_BENCH_SAMPLES]; /* of each step, in the order they were done */
-    uint32_t count, size;         /* of samples; height and width of the images */
-    double ms_median, ms_min, ms_max;
-    double images_per_s;
-    double gflops; /* 2 x multiply-adds of convolutions and dense layers; training counts as three times forward */
-    uint64_t peak_bytes;        /* on the device: everything that is allocated */
-    uint64_t lower_bound_bytes; /* largest sum of values that are alive at once, and what outlives a step */
+    struct rvk_samples ms; /* of a step, or of the op once */
+    char form[32];         /* of the op; "" for a model */
+    uint32_t size;         /* height and width of the images; 0 for an op */
+    double images_per_s;   /* 0 for an op */
+    double gflops; /* 2 x multiply-adds of convolutions and dense layers; training counts as three times forward; 0 for
+                      an op without them */
+    double gb_per_s;                      /* nominal traffic: every kernel reads and writes its operands once */
+    double flops, bytes;                  /* of a step or of the op, as its kernels do them */
+    uint32_t nodes, dispatches, barriers; /* of a step or of the op */
+    uint64_t peak_bytes;                  /* on the device: everything that is allocated */
+    uint64_t lower_bound_bytes;           /* largest sum of values that are alive at once, and what outlives a step */
 };
 
-/* Random images, the whole step as in training. RVK_USAGE, RVK_MEMORY, RVK_LOST. */
+/* Random images, the whole step as in training; or one op. RVK_USAGE, RVK_MEMORY, RVK_LOST. */
 enum rvk_status rvk_bench(struct rvk_context *context, const struct rvk_bench_options *options,
                           struct rvk_bench_result *result);
+
+/* The best that kernels reach which do nothing but multiply-adds, or nothing but read or copy memory. */
+struct rvk_peak {
+    double gflops;                       /* float32; a multiply-add counts as two */
+    double read_gb_per_s, copy_gb_per_s; /* copying counts bytes read and bytes written */
+    double gb_per_s;                     /* the larger of the two */
+};
+
+/* Measures for a few seconds. RVK_MEMORY, RVK_LOST. */
+enum rvk_status rvk_measure_peak(struct rvk_context *context, struct rvk_peak *peak);
 
 #ifdef __cplusplus
 }

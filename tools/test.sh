@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, checks the format of the sources, builds with warnings as errors, runs every test, and
-# runs the tests once more under AddressSanitizer and UndefinedBehaviorSanitizer.
-#   sh tools/test.sh [--quick]          --quick leaves the sanitizers out
+# runs the tests once more under AddressSanitizer and UndefinedBehaviorSanitizer. At the end, a report of speed.
+#   sh tools/test.sh [--quick]          --quick leaves the sanitizers and the report out
 set -eu
 cd "$(dirname "$0")/.."
 quick=no
@@ -25,3 +25,8 @@ check() {
 check release build
 # Which driver runs makes no difference to the sanitizers: the first one is enough.
 [ $quick = yes ] || check asan build-asan -E '\.(swiftshader|validated)$'
+
+if [ $quick = no ]; then
+    echo "== speed: a report, not a test =="
+    sh tools/bench.sh || echo "the report is not complete"
+fi

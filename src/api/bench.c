@@ -1,15 +1,20 @@
-/* api: measurement of a whole step on generated images. */
+/* api: measurement of a whole step on generated images, of one op, and of the device. */
 #include "api/internal.h"
 
 #include "base/memory.h"
 #include "exec/bench.h"
+#include "exec/peak.h"
 #include "train/feed.h"
 #include "train/parameters.h"
 
 #include <string.h>
 
+_Static_assert((int)RVK_BENCH_SAMPLES == (int)BENCH_SAMPLES, "public and internal numbers of samples differ");
+
 struct bench {
     struct store *store;
+    struct bench_op op;
+    /* otherwise */
     struct dataset images;
     struct model model;
     struct step step;
@@ -62,20 +67,46 @@ static enum status profile_step(struct bench *bench, const struct rvk_bench_opti
     return options->trace ? profile_write_trace(bench->plan, options->trace) : STATUS_OK;
 }
 
-static void sum_up(const struct bench *bench, struct rvk_bench_result *result) {
-    const struct step_options *step = &bench->step.options;
-    struct bench_summary summary = bench_summarize(result->ms, result->count);
-    struct plan_numbers numbers = plan_numbers(bench->plan);
-    double passes = step->kind == STEP_TRAIN ? 3 : 1;
-    result->size = bench->model.options.height;
-    result->ms_median = summary.median_ms;
-    result->ms_min = summary.min_ms;
-    result->ms_max = summary.max_ms;
-    result->images_per_s = 1e3 * step->batch / summary.median_ms;
-    result->gflops = 1e-6 * passes * 2 * bench->model.multiply_adds * step->batch / summary.median_ms;
+/* ---- results ---- */
+
+void rvk_summarize(struct rvk_samples *samples) {
+    struct bench_times times = {.count = samples->count};
+    memcpy(times.ms, samples->ms, samples->count * sizeof *times.ms);
+    bench_summarize(&times);
+    samples->median = times.median;
+    samples->min = times.min;
+    samples->max = times.max;
+    samples->spread = times.spread;
+}
+
+/* A step of the plan holds what is measured `repeats` times. */
+static void sum_up(const struct bench *bench, const struct plan *plan, uint32_t repeats,
+                   const struct bench_times *times, struct rvk_bench_result *result) {
+    struct plan_numbers numbers = plan_numbers(plan);
+    result->ms.count = times->count;
+    for (uint32_t i = 0; i < times->count; i++)
+        result->ms.ms[i] = times->ms[i] / repeats;
+    rvk_summarize(&result->ms);
+    result->flops = numbers.flops / repeats;
+    result->bytes = numbers.bytes / repeats;
+    result->nodes = numbers.nodes / repeats;
+    result->dispatches = numbers.dispatches / repeats;
+    result->barriers = numbers.barriers / repeats;
+    result->gflops = 1e-6 * result->flops / result->ms.median;
+    result->gb_per_s = 1e-6 * result->bytes / result->ms.median;
     result->peak_bytes = vk_counters(store_device(bench->store)).device_bytes;
     result->lower_bound_bytes = numbers.lower_bound + numbers.persistent_bytes;
 }
+
+static void sum_up_step(const struct bench *bench, struct rvk_bench_result *result) {
+    const struct step_options *step = &bench->step.options;
+    double passes = step->kind == STEP_TRAIN ? 3 : 1;
+    result->size = bench->model.options.height;
+    result->images_per_s = 1e3 * step->batch / result->ms.median;
+    result->gflops = 1e-6 * passes * 2 * bench->model.multiply_adds * step->batch / result->ms.median;
+}
+
+/* ---- options ---- */
 
 static enum status find_phase(const char *name, enum step_kind *kind) {
     *kind = strcmp(name, "infer") == 0 ? STEP_PREDICT : STEP_TRAIN;
@@ -84,26 +115,66 @@ static enum status find_phase(const char *name, enum step_kind *kind) {
     return STATUS_OK;
 }
 
+static enum status check_options(const struct rvk_bench_options *options) {
+    if (options->op && !options->shape)
+        return fail(STATUS_USAGE, "the op %s needs a shape such as \"x=128x32x32x16 weight=3x3x16x16 pad_top=1\"",
+                    options->op);
+    if (options->op && options->model)
+        return fail(STATUS_USAGE, "an op and a model cannot be measured at once");
+    if (!options->op && (options->shape || options->form))
+        return fail(STATUS_USAGE, "a %s needs the name of an op", options->shape ? "shape" : "form");
+    if (options->op && (options->profile || options->plan))
+        return fail(STATUS_USAGE, "a profile or a plan needs a model, not an op");
+    return STATUS_OK;
+}
+
+static enum status convert_options(const struct rvk_bench_options *options, struct step_options *step) {
+    step_options_default(step);
+    step->batch = options->batch ? options->batch : 128;
+    step->weight_decay = 5e-4;
+    step->decay = DECAY_KERNELS;
+    TRY(find_phase(api_text(options->phase, "train"), &step->kind));
+    if (step->kind == STEP_TRAIN)
+        step->shift = 4, step->flip = true;
+    return STATUS_OK;
+}
+
+/* ---- measurements ---- */
+
+static enum status measure_step(struct bench *bench, struct vk_device *device, const struct rvk_bench_options *options,
+                                struct bench_options *timing, struct rvk_bench_result *result) {
+    struct step_options step;
+    struct bench_times times;
+    timing->feed = feed;
+    timing->user = bench;
+    TRY(convert_options(options, &step));
+    TRY(prepare(bench, device, options, &step));
+    TRY(bench_plan(bench->plan, timing, &times));
+    sum_up(bench, bench->plan, 1, &times, result);
+    sum_up_step(bench, result);
+    return profile_step(bench, options);
+}
+
+static enum status measure_op(struct bench *bench, struct vk_device *device, const struct rvk_bench_options *options,
+                              const struct bench_options *timing, struct rvk_bench_result *result) {
+    struct bench_times times;
+    TRY(store_create(device, &bench->store));
+    TRY(bench_op_create(bench->store, options->op, options->shape, options->form, &bench->op));
+    TRY(bench_plan(bench->op.plan, timing, &times));
+    sum_up(bench, bench->op.plan, bench->op.repeats, &times, result);
+    snprintf(result->form, sizeof result->form, "%s", plan_form(bench->op.plan, 0));
+    return STATUS_OK;
+}
+
 static enum status measure(struct bench *bench, struct vk_device *device, const struct rvk_bench_options *options,
                            struct rvk_bench_result *result) {
-    struct step_options step;
-    struct bench_options timing = {.warmup = options->warmup ? options->warmup : 3, .feed = feed, .user = bench};
-    step_options_default(&step);
-    step.batch = options->batch ? options->batch : 128;
-    step.shift = 4;
-    step.flip = true;
-    step.weight_decay = 5e-4;
-    step.decay = DECAY_KERNELS;
-    TRY(find_phase(api_text(options->phase, "train"), &step.kind));
-    if (step.kind == STEP_PREDICT)
-        step.shift = 0, step.flip = false;
-    timing.steps = result->count = options->samples ? options->samples : 10;
-    if (timing.steps > RVK_BENCH_SAMPLES)
-        return fail(STATUS_USAGE, "at most %d samples can be taken, not %u", RVK_BENCH_SAMPLES, timing.steps);
-    TRY(prepare(bench, device, options, &step));
-    TRY(bench_plan(bench->plan, &timing, result->ms));
-    sum_up(bench, result);
-    return profile_step(bench, options);
+    struct bench_options timing = {.warmup = options->warmup,
+                                   .samples = options->samples,
+                                   .seconds = options->seconds > 0 ? options->seconds : 10};
+    TRY(check_options(options));
+    if (options->op)
+        return measure_op(bench, device, options, &timing, result);
+    return measure_step(bench, device, options, &timing, result);
 }
 
 enum rvk_status rvk_bench(struct rvk_context *context, const struct rvk_bench_options *options,
@@ -112,10 +183,20 @@ enum rvk_status rvk_bench(struct rvk_context *context, const struct rvk_bench_op
     struct bench bench = {0};
     *result = (struct rvk_bench_result){0};
     enum status status = measure(&bench, context->device, options ? options : &defaults, result);
+    bench_op_destroy(&bench.op);
     plan_destroy(bench.plan);
     step_destroy(&bench.step);
     model_destroy(&bench.model);
     dataset_destroy(&bench.images);
     store_destroy(bench.store);
+    return api_status(status);
+}
+
+enum rvk_status rvk_measure_peak(struct rvk_context *context, struct rvk_peak *out) {
+    struct peak peak;
+    enum status status = peak_measure(context->device, &peak);
+    if (status == STATUS_OK)
+        *out = (struct rvk_peak){1e-9 * peak.flops, 1e-9 * peak.read_bytes, 1e-9 * peak.copy_bytes,
+                                 1e-9 * peak.best_bytes};
     return api_status(status);
 }

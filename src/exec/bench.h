@@ -1,29 +1,52 @@
 /*
- * bench: times a plan's steps as they follow each other in training.
+ * bench: times a plan's steps as they follow each other in training, or one op for itself.
  */
 #ifndef RVK_EXEC_BENCH_H
 #define RVK_EXEC_BENCH_H
 
 #include "exec/plan.h"
 
+enum { BENCH_SAMPLES = 200 };
+#define BENCH_SPREAD 0.05 /* a spread below this is small */
+
 struct bench_options {
     uint32_t warmup;                             /* steps before the first sample; at least 3 are run */
-    uint32_t steps;                              /* samples */
-    void (*feed)(void *user, struct plan *plan); /* writes all inputs of the next step */
+    uint32_t samples;                            /* exactly so many; 0: until the spread is small, at least 10 */
+    double seconds;                              /* samples 0: no more than 5 samples after so long */
+    void (*feed)(void *user, struct plan *plan); /* writes all inputs of the next step; NULL: there are none */
     void *user;
 };
 
-struct bench_summary {
-    double median_ms, min_ms, max_ms;
+struct bench_times {
+    double ms[BENCH_SAMPLES]; /* in the order they were taken */
+    uint32_t count;
+    double median, min, max;
+    double spread; /* distance of the quartiles as a share of the median */
+};
+
+/* Computes the last four fields from the others; count >= 1. */
+void bench_summarize(struct bench_times *times);
+
+/*
+ * Runs steps with all slots in flight; a sample is the time from one step's completion to the next. STATUS_USAGE for
+ * more than BENCH_SAMPLES samples; fails as plan_submit and plan_collect do.
+ */
+CHECKED enum status bench_plan(struct plan *plan, const struct bench_options *options, struct bench_times *times);
+
+/* One op on random data, as often in a step as it takes to make the submission's own cost small. */
+struct bench_op {
+    struct graph graph;
+    struct plan *plan;
+    uint32_t repeats;
 };
 
 /*
- * Runs steps with all slots in flight; samples_ms[i] is the time from one step's completion to the next. Fails as
- * plan_submit and plan_collect do.
+ * `shape` is a case of verify: "x=2x9x9x5 weight=3x3x5x7 stride_h=2"; `form` NULL: the form that a step would take.
+ * STATUS_USAGE for an unknown op or form, a wrong shape, or a form that does not apply. Needs bench_op_destroy also
+ * after a failure.
  */
-CHECKED enum status bench_plan(struct plan *plan, const struct bench_options *options, double *samples_ms);
-
-/* Median, least and largest of `count` >= 1 samples. */
-struct bench_summary bench_summarize(const double *samples_ms, uint32_t count);
+CHECKED enum status bench_op_create(struct store *store, const char *op, const char *shape, const char *form,
+                                    struct bench_op *out);
+void bench_op_destroy(struct bench_op *bench);
 
 #endif
