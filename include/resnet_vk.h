@@ -329,11 +329,12 @@ enum { RVK_BENCH_SAMPLES = 200 };
 struct rvk_samples {
     double ms[RVK_BENCH_SAMPLES]; /* in the order they were taken */
     uint32_t count;
+    uint32_t repeats; /* each is the mean of so many: more than one where the thing is very short */
     double median, min, max;
     double spread; /* distance of the quartiles as a share of the median */
 };
 
-/* Computes the other fields from ms and count (1 to RVK_BENCH_SAMPLES). Any thread. */
+/* Computes the last four fields from ms and count (1 to RVK_BENCH_SAMPLES). Any thread. */
 void rvk_summarize(struct rvk_samples *samples);
 
 struct rvk_bench_options {

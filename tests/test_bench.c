@@ -71,6 +71,7 @@ static void test_op(void **state) {
     assert_int_equal(run("bench " RELU " --seconds 0.2 --json"), 0);
     json = line_json(0);
     assert_true(sample_count(json) >= 5 && sample_count(json) <= RVK_BENCH_SAMPLES);
+    assert_true(number(json, "ms", "repeats") * number(json, "ms", "median") > 2); /* ms: long enough for a clock */
     assert_true(number(json, NULL, "gflops") == 0);
     assert_true(number(json, NULL, "bytes") == 2.0 * 4 * (2 * 16 * 16 * 8)); /* rows of five are stored as eight */
     assert_true(number(json, NULL, "dispatches") == 1 && number(json, NULL, "barriers") == 1);

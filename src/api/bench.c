@@ -84,6 +84,7 @@ static void sum_up(const struct bench *bench, const struct plan *plan, uint32_t 
                    const struct bench_times *times, struct rvk_bench_result *result) {
     struct plan_numbers numbers = plan_numbers(plan);
     result->ms.count = times->count;
+    result->ms.repeats = times->repeats * repeats;
     for (uint32_t i = 0; i < times->count; i++)
         result->ms.ms[i] = times->ms[i] / repeats;
     rvk_summarize(&result->ms);

@@ -77,8 +77,8 @@ static json_t *pack_ms(const struct rvk_samples *ms) {
     json_t *samples = json_array();
     for (uint32_t i = 0; i < ms->count; i++)
         json_array_append_new(samples, json_real(ms->ms[i]));
-    return json_pack("{s:f, s:f, s:f, s:f, s:o}", "median", ms->median, "min", ms->min, "max", ms->max, "spread",
-                     ms->spread, "samples", samples);
+    return json_pack("{s:f, s:f, s:f, s:f, s:I, s:o}", "median", ms->median, "min", ms->min, "max", ms->max, "spread",
+                     ms->spread, "repeats", (json_int_t)ms->repeats, "samples", samples);
 }
 
 static void add(json_t *record, json_t *members) {

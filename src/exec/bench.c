@@ -3,14 +3,20 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    LEAST_WARMUP = 3, /* a plan measures its pieces in its first two steps */
+    FIRST_STEPS = 3, /* a plan measures its pieces in the first two */
     LEAST_SAMPLES = 10,
     LATE_SAMPLES = 5, /* the least when the time is over */
 };
+
+/* Clocks need so long to rise. */
+#define WARMUP_MS 200.0
+/* Below this, what the host does meanwhile would show in a sample. */
+#define SAMPLE_MS 10.0
 
 static int ascending(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -44,9 +50,29 @@ static enum status fill_slots(struct plan *plan, const struct bench_options *opt
     return STATUS_OK;
 }
 
-static enum status run_step(struct plan *plan, const struct bench_options *options) {
-    TRY(fill_slots(plan, options));
-    return plan_collect(plan);
+/* *ms: the mean of a step. */
+static enum status run_steps(struct plan *plan, const struct bench_options *options, uint32_t count, double *ms) {
+    uint64_t start = clock_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(fill_slots(plan, options));
+        TRY(plan_collect(plan));
+    }
+    *ms = (double)(clock_ns() - start) / 1e6 / count;
+    return STATUS_OK;
+}
+
+/* Finds how many steps make a sample. */
+static enum status warm_up(struct plan *plan, const struct bench_options *options, uint32_t *repeats) {
+    double ms, sum = 0;
+    uint32_t steps = 0;
+    TRY(run_steps(plan, options, FIRST_STEPS, &ms));
+    while (steps == 0 || steps + FIRST_STEPS < options->warmup || sum < WARMUP_MS) {
+        TRY(run_steps(plan, options, 1, &ms));
+        sum += ms;
+        steps++;
+    }
+    *repeats = (uint32_t)fmax(ceil(SAMPLE_MS / (sum / steps)), 1);
+    return STATUS_OK;
 }
 
 static bool enough(const struct bench_options *options, const struct bench_times *times, double seconds) {
@@ -60,17 +86,13 @@ static bool enough(const struct bench_options *options, const struct bench_times
 enum status bench_plan(struct plan *plan, const struct bench_options *options, struct bench_times *times) {
     if (options->samples > BENCH_SAMPLES)
         return fail(STATUS_USAGE, "at most %d samples can be taken, not %u", BENCH_SAMPLES, options->samples);
-    for (uint32_t i = 0; i < MAX(options->warmup, (uint32_t)LEAST_WARMUP); i++)
-        TRY(run_step(plan, options));
-    uint64_t start = clock_ns(), last = start;
+    TRY(warm_up(plan, options, &times->repeats));
+    uint64_t start = clock_ns();
     times->count = 0;
     do {
-        TRY(run_step(plan, options));
-        uint64_t now = clock_ns();
-        times->ms[times->count++] = (double)(now - last) / 1e6;
+        TRY(run_steps(plan, options, times->repeats, &times->ms[times->count++]));
         bench_summarize(times);
-        last = now;
-    } while (!enough(options, times, (double)(last - start) / 1e9));
+    } while (!enough(options, times, (double)(clock_ns() - start) / 1e9));
     while (plan_pending(plan))
         TRY(plan_collect(plan));
     return STATUS_OK;

@@ -10,7 +10,7 @@ enum { BENCH_SAMPLES = 200 };
 #define BENCH_SPREAD 0.05 /* a spread below this is small */
 
 struct bench_options {
-    uint32_t warmup;                             /* steps before the first sample; at least 3 are run */
+    uint32_t warmup;                             /* steps before the first sample; more while they are short */
     uint32_t samples;                            /* exactly so many; 0: until the spread is small, at least 10 */
     double seconds;                              /* samples 0: no more than 5 samples after so long */
     void (*feed)(void *user, struct plan *plan); /* writes all inputs of the next step; NULL: there are none */
@@ -20,16 +20,17 @@ struct bench_options {
 struct bench_times {
     double ms[BENCH_SAMPLES]; /* in the order they were taken */
     uint32_t count;
+    uint32_t repeats; /* a sample is the mean of so many steps: more than one where a step is very short */
     double median, min, max;
     double spread; /* distance of the quartiles as a share of the median */
 };
 
-/* Computes the last four fields from the others; count >= 1. */
+/* Computes the last four fields from `ms`; count >= 1. */
 void bench_summarize(struct bench_times *times);
 
 /*
- * Runs steps with all slots in flight; a sample is the time from one step's completion to the next. STATUS_USAGE for
- * more than BENCH_SAMPLES samples; fails as plan_submit and plan_collect do.
+ * Runs steps with all slots in flight; a sample is the time from one completion to the next (or a later one).
+ * STATUS_USAGE for more than BENCH_SAMPLES samples; fails as plan_submit and plan_collect do.
  */
 CHECKED enum status bench_plan(struct plan *plan, const struct bench_options *options, struct bench_times *times);
 
