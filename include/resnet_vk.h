@@ -79,6 +79,7 @@ struct rvk_open_options {
                                 other, software, in this order */
     const char *kernel_path; /* folder of NAME.spv files that replace the built-in kernels */
     bool no_cache;           /* do not keep compiled pipelines in the user's cache folder */
+    bool no_tuned;           /* do not use what rvk_tune measured on this device */
     bool validation;         /* load the Khronos validation layer */
 };
 
@@ -288,6 +289,7 @@ struct rvk_verify_case {
     const char *op, *form, *shape; /* for a whole model: form "" and shape is the place in the model */
     const char *data;              /* "exact", "random", "hostile" */
     const char *outcome;           /* "passed", "failed", "mistrusted" (too many zeros to prove anything) */
+    uint32_t variant;              /* of the form */
     uint32_t seed;
     double worst; /* largest error as a share of its bound */
     uint64_t values;
@@ -304,6 +306,7 @@ struct rvk_verify_summary {
 struct rvk_verify_options {
     const char *op;      /* only this op */
     const char *form;    /* only this form of it */
+    uint32_t variant;    /* of the form, as rvk_tune names it; 0: its own choice */
     const char *shape;   /* one case, needs `op`: "x=2x9x9x5 weight=3x3x5x7 stride_h=2" */
     const char *data;    /* only this kind of data: "exact", "random" or "hostile" */
     uint32_t seed;       /* 1 */
@@ -382,6 +385,50 @@ struct rvk_peak {
 
 /* Measures for a few seconds. RVK_MEMORY, RVK_LOST. */
 enum rvk_status rvk_measure_peak(struct rvk_context *context, struct rvk_peak *peak);
+
+/* ---- tuning ---- */
+
+/* An op with certain shapes and attributes, as verify's `op` and `shape` take them: "conv2d x=... weight=...". */
+struct rvk_tune_case {
+    const char *name;
+    uint32_t uses;           /* in a step */
+    const char *rule, *form; /* the form that is taken without tuning, and the one that won */
+    uint32_t variant;        /* of `form` */
+    double rule_ms, ms;      /* of one evaluation */
+    uint32_t refused;        /* candidates that were faster, but wrong */
+    bool measured;           /* false: there was no time left */
+};
+
+struct rvk_tune_options {
+    const char *model, *style; /* "resnet20", "torch" */
+    const char *phase;         /* "train" or "infer" */
+    uint32_t batch;            /* 128 */
+    uint32_t size;             /* height and width of the images: 32 */
+    double budget;             /* seconds: 60 */
+
+    /* each may be NULL */
+    void (*on_start)(void *user, uint32_t cases, uint32_t candidates);
+    /* Before a candidate is measured. */
+    void (*on_candidate)(void *user, uint32_t index, const struct rvk_tune_case *item, const char *form,
+                         uint32_t variant);
+    void (*on_case)(void *user, uint32_t index, const struct rvk_tune_case *item);
+    void *user;
+};
+
+struct rvk_tune_result {
+    uint32_t cases, measured, chosen, refused; /* chosen: something else than without tuning */
+    double rule_ms, ms; /* what was measured, each as often as in a step, without tuning and as tuned */
+    double seconds;
+    char path[1024]; /* of the file that keeps the choices; "": there is no cache folder, or kernel_path is in use */
+};
+
+/*
+ * Measures the forms of each different op in the model's step and keeps those that are faster than the usual one, and
+ * pass verification, in the user's cache folder, for this device and driver. This context and later ones use them. The
+ * last bits of results may differ from those without tuning. RVK_USAGE, RVK_MEMORY, RVK_LOST, RVK_IO.
+ */
+enum rvk_status rvk_tune(struct rvk_context *context, const struct rvk_tune_options *options,
+                         struct rvk_tune_result *result);
 
 #ifdef __cplusplus
 }

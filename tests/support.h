@@ -303,14 +303,17 @@ static inline void assert_dispatch(const struct call *call, const struct device_
     }
 }
 
-/* Every form that applies to this call under `facts` stays within the limits; at least one applies. */
+/* Every form and variant that applies to this call under `facts` stays within the limits; at least one applies. */
 static inline void assert_lowering(const struct call *call, const struct device_facts *facts) {
     int applied = 0;
     for (const struct form *form = call->op->forms; form->name; form++) {
         struct lowering *lowering = calloc(1, sizeof *lowering);
         assert_non_null(lowering);
-        if (form->lower(call, facts, lowering)) {
+        for (uint32_t variant = 0, last = 0; variant <= last; variant++) {
+            if (!form_lower(form, variant, call, facts, lowering))
+                continue;
             applied++;
+            last = lowering->variants;
             assert_in_range(lowering->count, 1, LOWERING_DISPATCHES);
             for (uint32_t i = 0; i < lowering->count; i++)
                 assert_dispatch(call, facts, lowering, &lowering->dispatches[i]);

@@ -3,8 +3,8 @@
  * verify runs by default must find it. A text that a shader no longer has is an error, so that no line rots.
  */
 #include "device.h"
+#include "mutant.h"
 
-#include "base/file.h"
 #include "exec/verify.h"
 
 #include <stdio.h>
@@ -14,11 +14,7 @@
 /* Text, and the same with its sums kept in half precision. */
 #define HALF(sum) "vec4(unpackHalf2x16(packHalf2x16(" sum ".xy)), unpackHalf2x16(packHalf2x16(" sum ".zw)))"
 
-static const struct mutant {
-    const char *op, *kernel;
-    const char *file; /* where the mistake is: NULL: in the kernel itself */
-    const char *text, *mistake;
-} mutants[] = {
+static const struct mutant mutants[] = {
     {"dense", "dense", NULL, "q < feature_quads", "q + 1u < feature_quads"},
     {"dense", "dense", NULL, "min(first + r, images - 1u)", "min(first, images - 1u)"},
     {"dense", "dense", NULL, "sum[r] += value.x", "sum[r] = " HALF("sum[r]") " + value.x"},
@@ -142,63 +138,6 @@ static const struct mutant {
     {"shortcut_pad_backward", "shortcut_pad_backward", NULL, "taken ? channels", "taken ? channels + 1u"},
 };
 
-static char folder[] = "/tmp/resnet-vk-test-mutants-XXXXXX";
-
-/* Where `text` is in code, not in a comment. */
-static const char *find_code(const char *source, const char *text) {
-    for (const char *place = source; (place = strstr(place, text)) != NULL; place++) {
-        const char *line = place;
-        while (line > source && line[-1] != '\n')
-            line--;
-        if (strncmp(line, "//", 2) != 0)
-            return place;
-    }
-    return NULL;
-}
-
-/* Copies a shader to the folder, with the mistake if there is one. */
-static void put_shader(const char *name, const char *text, const char *mistake) {
-    char path[512];
-    uint8_t *source;
-    size_t size;
-    snprintf(path, sizeof path, "%s/%s", SHADER_DIR, name);
-    assert_int_equal(file_read(path, 1 << 20, &source, &size), STATUS_OK);
-    const char *all = (const char *)source, *place = text ? find_code(all, text) : all + size;
-    if (!place)
-        fail_msg("%s has no \"%s\" any more", name, text);
-    size_t before = (size_t)(place - all), skipped = text ? strlen(text) : 0;
-    const struct file_piece pieces[] = {
-        {all, before}, {mistake, text ? strlen(mistake) : 0}, {place + skipped, size - before - skipped}};
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_int_equal(file_write_atomic(path, pieces, 3), STATUS_OK);
-    free(source);
-}
-
-/* Includes are looked for beside the kernel first. */
-static void compile(const char *kernel, const char *variant, const char *flags) {
-    char command[1024];
-    snprintf(command, sizeof command, "%s -V --target-env vulkan1.1 -I%s %s %s/%s.comp -o %s/%s%s.spv >%s/log", GLSLANG,
-             SHADER_DIR, flags, folder, kernel, folder, kernel, variant, folder);
-    if (system(command) != 0)
-        fail_msg("failed: %s", command);
-}
-
-static void clean(void) {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'/*", folder);
-    assert_int_equal(system(command), 0);
-}
-
-static void plant(const struct mutant *mutant) {
-    char name[128];
-    snprintf(name, sizeof name, "%s.comp", mutant->kernel);
-    put_shader(name, mutant->file ? NULL : mutant->text, mutant->mistake);
-    if (mutant->file)
-        put_shader(mutant->file, mutant->text, mutant->mistake);
-    compile(mutant->kernel, "", "");
-    compile(mutant->kernel, ".texels", "-DTEXELS");
-}
-
 /* Which form runs the kernel, where its name tells; NULL: all are to run. */
 static const char *form_of(const char *kernel) {
     return strstr(kernel, "_subgroup") ? "subgroup" : strstr(kernel, "_tile") ? "tile" : NULL;
@@ -207,7 +146,7 @@ static const char *form_of(const char *kernel) {
 static bool is_caught(const struct mutant *mutant) {
     struct test_device device;
     struct verify_summary summary;
-    test_device_open(&device, &(struct vk_options){.kernel_path = folder});
+    test_device_open(&device, &(struct vk_options){.kernel_path = mutant_folder});
     enum status status =
         verify_ops(device.store,
                    &(struct verify_options){.op = mutant->op, .form = form_of(mutant->kernel), .kind = -1}, &summary);
@@ -221,13 +160,13 @@ static void planted_mistakes_are_caught(void **state) {
     (void)state;
     int missed = 0;
     for (size_t i = 0; i < sizeof mutants / sizeof *mutants; i++) {
-        plant(&mutants[i]);
+        mutant_plant(&mutants[i]);
         if (!is_caught(&mutants[i])) {
             print_error("not caught in %s: \"%s\" instead of \"%s\"\n", mutants[i].kernel, mutants[i].mistake,
                         mutants[i].text);
             missed++;
         }
-        clean();
+        mutant_clean();
     }
     assert_int_equal(missed, 0);
 }
@@ -236,9 +175,9 @@ static void planted_mistakes_are_caught(void **state) {
 static void copies_without_a_mistake_pass(void **state) {
     (void)state;
     const struct mutant none = {"dense", "dense", NULL, "q < feature_quads", "q < feature_quads"};
-    plant(&none);
+    mutant_plant(&none);
     assert_false(is_caught(&none));
-    clean();
+    mutant_clean();
 }
 
 static void keep_failure(void *user, const struct verify_result *result) {
@@ -255,25 +194,14 @@ static void a_failure_names_the_place(void **state) {
     struct verify_result result = {0};
     struct verify_options options = {
         .op = "add", .shape = "a=1x3x3x5 b=1x3x3x5", .kind = DATA_EXACT, .report = keep_failure, .user = &result};
-    plant(&last_left_out);
-    test_device_open(&device, &(struct vk_options){.kernel_path = folder});
+    mutant_plant(&last_left_out);
+    test_device_open(&device, &(struct vk_options){.kernel_path = mutant_folder});
     assert_int_equal(verify_ops(device.store, &options, &summary), STATUS_MISMATCH);
     assert_non_null(strstr(result.failure, "y[0,2,2,4] is nan, expected "));
     assert_string_equal(result.repeat, "resnet-vk verify --op add --form plain --shape \"a=1x3x3x5 b=1x3x3x5\" "
                                        "--data exact --seed 1");
     test_device_close(&device);
-    clean();
-}
-
-static int setup(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    clean();
-    return remove(folder);
+    mutant_clean();
 }
 
 int main(void) {
@@ -282,5 +210,5 @@ int main(void) {
         cmocka_unit_test(copies_without_a_mistake_pass),
         cmocka_unit_test(a_failure_names_the_place),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, mutant_setup, mutant_teardown);
 }

@@ -12,6 +12,7 @@
 _Static_assert((int)RVK_BENCH_SAMPLES == (int)BENCH_SAMPLES, "public and internal numbers of samples differ");
 
 struct bench {
+    const struct tuning *tuning;
     struct store *store;
     struct bench_op op;
     /* otherwise */
@@ -50,8 +51,8 @@ static enum status prepare(struct bench *bench, struct vk_device *device, const 
     TRY(parameters_initialize(&bench->model, 1, bench->store));
     step->image_count = step->batch;
     TRY(step_create(&bench->model, step, &bench->step));
-    TRY(plan_create(bench->store, &bench->step.graph, &(struct plan_options){.timestamps = options->profile},
-                    &bench->plan));
+    TRY(plan_create(bench->store, &bench->step.graph,
+                    &(struct plan_options){.timestamps = options->profile, .tuning = bench->tuning}, &bench->plan));
     if (options->plan)
         plan_print(bench->plan, options->plan);
     return STATUS_OK;
@@ -181,7 +182,7 @@ static enum status measure(struct bench *bench, struct vk_device *device, const 
 enum rvk_status rvk_bench(struct rvk_context *context, const struct rvk_bench_options *options,
                           struct rvk_bench_result *result) {
     static const struct rvk_bench_options defaults;
-    struct bench bench = {0};
+    struct bench bench = {.tuning = &context->tuning};
     *result = (struct rvk_bench_result){0};
     enum status status = measure(&bench, context->device, options ? options : &defaults, result);
     bench_op_destroy(&bench.op);

@@ -75,12 +75,29 @@ enum rvk_status rvk_list_devices(struct rvk_device **devices, uint32_t *count) {
     return api_status(list_devices(devices, count));
 }
 
+/* Other kernels than the embedded ones are not what was measured. */
+static void find_tuning(struct rvk_context *context, const struct rvk_open_options *options) {
+    if (options->kernel_path)
+        return;
+    context->tuning_path = tuning_path(vk_describe(context->device));
+    if (!context->tuning_path || options->no_tuned)
+        return;
+    tuning_read(context->tuning_path, vk_describe(context->device), &context->tuning);
+    size_t count = 0;
+    for (size_t i = 0; i < context->tuning.count; i++)
+        count += context->tuning.choices[i].form[0] != '\0';
+    if (count)
+        log_info("%zu tuned choices of %s are used", count, context->tuning_path);
+}
+
 static enum status open_context(const struct rvk_open_options *options, struct rvk_context **context) {
     char *cache = options->no_cache ? NULL : file_cache_path("pipelines");
     struct vk_options vk = {options->device, options->kernel_path, cache, options->validation};
     enum status status = memory_zeroed(1, sizeof **context, context);
     if (status == STATUS_OK)
         status = vk_open(&vk, &(*context)->device);
+    if (status == STATUS_OK)
+        find_tuning(*context, options);
     free(cache);
     return status;
 }
@@ -102,6 +119,8 @@ void rvk_close(struct rvk_context *context) {
     if (context->device)
         vk_save_cache(context->device);
     vk_close(context->device);
+    tuning_destroy(&context->tuning);
+    free(context->tuning_path);
     free(context);
 }
 

@@ -9,6 +9,8 @@
 
 struct rvk_context {
     struct vk_device *device;
+    char *tuning_path;    /* NULL: tuned choices are neither used nor kept */
+    struct tuning tuning; /* empty with --no-tuned */
 };
 
 struct rvk_data {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct rvk_model {
-    struct vk_device *device;
+    struct rvk_context *context;
     struct model model;
     struct store *store;
     char *data;
@@ -38,14 +38,14 @@ static enum status load(struct rvk_model *model, const struct checkpoint *checkp
     model->mean_per_pixel = checkpoint->normalization == NORMALIZATION_PIXEL;
     TRY(read_data_spec(checkpoint, &model->data));
     TRY(model_create(&checkpoint->model, &model->model));
-    TRY(store_create(model->device, &model->store));
+    TRY(store_create(model->context->device, &model->store));
     return checkpoint_load(checkpoint, &model->model, model->store, CHECKPOINT_WEIGHTS);
 }
 
 static enum status load_file(struct rvk_context *context, const char *path, uint32_t batch, struct rvk_model **out) {
     struct checkpoint checkpoint = {0};
     TRY(memory_zeroed(1, sizeof **out, out));
-    (*out)->device = context->device;
+    (*out)->context = context;
     (*out)->batch = batch ? batch : 256;
     enum status status = checkpoint_open(path, &checkpoint);
     if (status == STATUS_OK)
@@ -105,7 +105,8 @@ static enum status make_evaluator(struct rvk_model *model, enum step_kind kind, 
     if (evaluator->plan)
         return STATUS_OK;
     evaluator_destroy(evaluator);
-    return evaluator_create(&model->model, model->store, kind, model->batch, model->mean_per_pixel, evaluator);
+    return evaluator_create(&model->model, model->store, kind, model->batch, model->mean_per_pixel,
+                            &model->context->tuning, evaluator);
 }
 
 static enum status evaluate(struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t count,

@@ -144,6 +144,7 @@ static enum status train(struct rvk_context *context, struct bridge *bridge, str
                          struct rvk_train_result *out) {
     struct trainer_result result;
     TRY(prepare(bridge, options));
+    bridge->trainer.tuning = &context->tuning;
     enum status status = trainer_run(context->device, &bridge->trainer, &result);
     convert_result(&result, out);
     if (status == STATUS_OK && result.tested && result.test_accuracy < options->target_accuracy)

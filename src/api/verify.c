@@ -19,6 +19,7 @@ static void report(void *user, const struct verify_result *result) {
     struct rvk_verify_case out = {
         .op = result->op,
         .form = result->form,
+        .variant = result->variant,
         .shape = result->shape,
         .data = data_kind_name(result->kind),
         .outcome = outcomes[result->outcome],
@@ -44,6 +45,8 @@ static enum status check_options(const struct rvk_verify_options *options) {
         return fail(STATUS_USAGE, "a shape needs the name of an op");
     if (options->form && !options->op)
         return fail(STATUS_USAGE, "a form needs the name of an op");
+    if (options->variant && !options->form)
+        return fail(STATUS_USAGE, "a variant needs the name of a form");
     if (options->op && (options->model || options->against))
         return fail(STATUS_USAGE, "an op and a model cannot be verified at once");
     if (options->against && !options->model)
@@ -71,6 +74,7 @@ static enum status verify(struct store *store, const struct rvk_verify_options *
     struct verify_options verify_options = {
         .op = options->op,
         .form = options->form,
+        .variant = options->variant,
         .shape = options->shape,
         .seed = options->seed ? options->seed : 1,
         .all = options->all,

@@ -20,7 +20,7 @@ struct common {
     const char *config;
     bool help, print_config, json, verbose;
     const char *device, *kernels; /* only of commands that open a device */
-    bool validation, no_cache;
+    bool validation, no_cache, no_tuned;
 };
 
 struct cli {
@@ -38,7 +38,7 @@ struct command {
     enum rvk_status (*run)(struct cli *cli);
 };
 
-extern const struct command command_train, command_eval, command_predict, command_verify, command_bench,
+extern const struct command command_train, command_eval, command_predict, command_verify, command_bench, command_tune,
     command_devices, command_models;
 
 /* Stores a sentence for rvk_message() and returns the code. */

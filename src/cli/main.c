@@ -5,7 +5,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_train, &command_eval, &command_predict, &command_verify, &command_bench, &command_devices, &command_models,
+    &command_train, &command_eval, &command_predict, &command_verify,
+    &command_bench, &command_tune, &command_devices, &command_models,
 };
 
 #define COMMON(type, name, field, value, initial, help)                                                                \
@@ -22,6 +23,7 @@ static const struct option device_options[] = {
     COMMON(OPTION_TEXT, "device", device, "N|NAME", NULL, "number from 'resnet-vk devices', or part of a name"),
     COMMON(OPTION_TEXT, "kernels", kernels, "DIR", NULL, "folder of NAME.spv files that replace built-in kernels"),
     COMMON(OPTION_FLAG, "no-cache", no_cache, NULL, NULL, "keep no compiled pipelines in the user's cache folder"),
+    COMMON(OPTION_FLAG, "no-tuned", no_tuned, NULL, NULL, "ignore what 'resnet-vk tune' measured"),
     COMMON(OPTION_FLAG, "validation", validation, NULL, NULL, "load the Khronos validation layer"),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
@@ -83,6 +85,7 @@ static enum rvk_status run(struct cli *cli) {
         .device = cli->common.device,
         .kernel_path = cli->common.kernels,
         .no_cache = cli->common.no_cache,
+        .no_tuned = cli->common.no_tuned,
         .validation = cli->common.validation,
     };
     rvk_set_log(print_log, &cli->common);

@@ -10,6 +10,7 @@ static struct rvk_verify_options values;
 static const struct option options[] = {
     OPTION(OPTION_TEXT, "op", op, "NAME", NULL, "only this op", 0, 0),
     OPTION(OPTION_TEXT, "form", form, "NAME", NULL, "only this form of it", 0, 0),
+    OPTION(OPTION_WHOLE, "variant", variant, "N", "0", "of the form, as 'tune' names it; 0: its own choice", 0, 65536),
     OPTION(OPTION_TEXT, "shape", shape, "TEXT", NULL, "one case: \"x=2x9x9x5 weight=3x3x5x7 stride_h=2\"", 0, 0),
     OPTION(OPTION_CHOICE, "data", data, "exact|random|hostile", NULL, "only this kind of data", 0, 0),
     OPTION(OPTION_WHOLE, "seed", seed, "N", "1", "of the data", 1, UINT32_MAX),

@@ -17,20 +17,32 @@
 
 /* ---- lowering ---- */
 
+/* The form called `name` (NULL: the first) that lowers the call in this variant, or NULL. */
+static const struct form *find_form(const struct plan *plan, const struct call *call, const char *name,
+                                    uint32_t variant, struct lowering *lowering) {
+    for (const struct form *form = call->op->forms; form->name; form++)
+        if ((!name || strcmp(form->name, name) == 0) &&
+            form_lower(form, variant, call, vk_facts(plan->device), lowering))
+            return form;
+    return NULL;
+}
+
 static enum status lower_node(const struct plan *plan, size_t index, struct lowering *lowering, const char **form) {
+    const struct plan_options *options = &plan->options;
+    const struct form *found = NULL;
     struct call call;
     graph_call(plan->graph, index, &call);
-    const struct form *forms = call.op->forms;
-    for (int pass = plan->options.form ? 0 : 1; pass < 2; pass++)
-        for (int i = 0; forms[i].name; i++) {
-            if (pass == 0 && strcmp(forms[i].name, plan->options.form) != 0)
-                continue;
-            memset(lowering, 0, sizeof *lowering);
-            if (forms[i].lower(&call, vk_facts(plan->device), lowering)) {
-                *form = forms[i].name;
-                return STATUS_OK;
-            }
-        }
+    const struct tuning_choice *tuned = options->tuning ? tuning_find(options->tuning, &call) : NULL;
+    if (options->form)
+        found = find_form(plan, &call, options->form, options->variant, lowering);
+    else if (tuned)
+        found = find_form(plan, &call, tuned->form, tuned->variant, lowering);
+    if (!found)
+        found = find_form(plan, &call, NULL, 0, lowering);
+    if (found) {
+        *form = found->name;
+        return STATUS_OK;
+    }
     const struct node *node = &plan->graph->nodes[index];
     return fail(STATUS_DEVICE, "%s%s%s: no form of this op runs on %s with these shapes", node->scope,
                 *node->scope ? " " : "", call.op->name, vk_facts(plan->device)->name);

@@ -9,6 +9,7 @@
 #define RVK_EXEC_PLAN_H
 
 #include "exec/store.h"
+#include "exec/tuning.h"
 #include "ir/graph.h"
 
 #include <stdio.h>
@@ -22,6 +23,8 @@ struct plan_options {
     bool guarded;          /* no reuse of memory; canaries around every temporary (verify) */
     bool without_barriers; /* leave all barriers out: a planted mistake for the tests */
     const char *form;      /* the form of every op that has one of this name (verify); NULL: the first that applies */
+    uint32_t variant;      /* of that form */
+    const struct tuning *tuning; /* what was measured to be the fastest; NULL: none. Must outlive plan_create only */
 };
 
 /* The graph must outlive the plan. */

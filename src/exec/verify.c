@@ -113,7 +113,8 @@ static enum status prepare(struct run *run, struct store *store, const struct ve
     for (int i = 0; i < INSTANCES; i++)
         if (run->present[i])
             TRY(make_inputs(run, i, i == OTHER ? DATA_RANDOM : result->kind, result->seed));
-    return plan_create(store, &run->graph, &(struct plan_options){.guarded = true, .form = result->form}, &run->plan);
+    struct plan_options options = {.guarded = true, .form = result->form, .variant = result->variant};
+    return plan_create(store, &run->graph, &options, &run->plan);
 }
 
 static enum status execute(struct run *run, struct store *store, const struct verify_case *parsed,
@@ -137,9 +138,12 @@ static enum status run_case(struct store *store, const struct verify_options *op
                             struct verify_summary *summary) {
     struct run run = {0};
     const char *line = result->shape + (*result->shape == '+');
+    char variant[32] = "";
+    if (result->variant)
+        snprintf(variant, sizeof variant, " --variant %u", result->variant);
     snprintf(result->repeat, sizeof result->repeat,
-             "resnet-vk verify --op %s --form %s --shape \"%s\" --data %s --seed %u", result->op, result->form, line,
-             data_kind_name(result->kind), result->seed);
+             "resnet-vk verify --op %s --form %s%s --shape \"%s\" --data %s --seed %u", result->op, result->form,
+             variant, line, data_kind_name(result->kind), result->seed);
     enum status status = execute(&run, store, parsed, other, result);
     destroy(&run);
     if (status != STATUS_OK)
@@ -162,8 +166,12 @@ static enum status run_kinds(struct store *store, const struct verify_options *o
             continue;
         bool both = kind == DATA_RANDOM && !options->seed;
         for (uint32_t s = seed; s <= seed + both; s++) {
-            struct verify_result result = {
-                .op = parsed->op->name, .form = form, .shape = line, .kind = (enum data_kind)kind, .seed = s};
+            struct verify_result result = {.op = parsed->op->name,
+                                           .form = form,
+                                           .variant = options->variant,
+                                           .shape = line,
+                                           .kind = (enum data_kind)kind,
+                                           .seed = s};
             TRY(run_case(store, options, parsed, other, &result, summary));
         }
     }
@@ -172,7 +180,7 @@ static enum status run_kinds(struct store *store, const struct verify_options *o
 
 /* Does this form run this case on this device, and does the case have exact data? */
 static enum status applies(const struct store *store, const struct verify_case *parsed, const struct form *form,
-                           bool *answer, bool *exact) {
+                           uint32_t variant, bool *answer, bool *exact) {
     struct graph graph;
     size_t node;
     graph_create(&graph);
@@ -182,7 +190,7 @@ static enum status applies(const struct store *store, const struct verify_case *
         struct lowering *lowering;
         graph_call(&graph, node, &call);
         status = memory_zeroed(1, sizeof *lowering, &lowering);
-        *answer = status == STATUS_OK && form->lower(&call, vk_facts(store_device(store)), lowering);
+        *answer = status == STATUS_OK && form_lower(form, variant, &call, vk_facts(store_device(store)), lowering);
         *exact = !call.op->has_exact || call.op->has_exact(&call);
         free(lowering);
     }
@@ -200,7 +208,7 @@ static enum status run_forms(struct store *store, const struct verify_options *o
         bool answer = false, exact = false;
         if (options->form && strcmp(options->form, form->name) != 0)
             continue;
-        TRY(applies(store, &parsed, form, &answer, &exact));
+        TRY(applies(store, &parsed, form, options->variant, &answer, &exact));
         if (answer)
             TRY(run_kinds(store, options, &parsed, other_line ? &other : NULL, line, form->name, exact, summary));
     }

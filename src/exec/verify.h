@@ -17,6 +17,7 @@ enum verify_outcome {
 
 struct verify_result {
     const char *op, *form;
+    uint32_t variant;
     const char *shape; /* the case's line */
     enum data_kind kind;
     uint32_t seed;
@@ -36,6 +37,7 @@ struct verify_summary {
 struct verify_options {
     const char *op;    /* only this op; NULL: all */
     const char *form;  /* only this form; NULL: every form that applies */
+    uint32_t variant;  /* of the forms; those that do not have it are left out */
     const char *shape; /* one case of the user's own (needs op); NULL: the record's cases */
     int kind;          /* -1: all kinds that the op has; otherwise enum data_kind */
     uint32_t seed;     /* 0: 1 */
@@ -47,6 +49,13 @@ struct verify_options {
 /* Runs the cases on the store's device. STATUS_MISMATCH when one failed; summary is filled in any case. */
 CHECKED enum status verify_ops(struct store *store, const struct verify_options *options,
                                struct verify_summary *summary);
+
+/*
+ * The case of a call, in one way only: present inputs, then the attributes that differ from their defaults, both in the
+ * record's order. False when it does not fit.
+ */
+enum { VERIFY_LINE = 512 };
+bool verify_case_print(const struct call *call, char line[VERIFY_LINE]);
 
 const char *data_kind_name(enum data_kind kind);
 /* -1 when there is no such kind. */

@@ -59,7 +59,7 @@ static enum status parse_token(struct verify_case *out, int *attribute_count, co
 }
 
 enum status verify_case_parse(const struct op *op, const char *line, struct verify_case *out) {
-    char copy[512];
+    char copy[VERIFY_LINE];
     int attribute_count = 0;
     *out = (struct verify_case){.op = op};
     if (strlen(line) >= sizeof copy)
@@ -74,6 +74,36 @@ enum status verify_case_parse(const struct op *op, const char *line, struct veri
         TRY(parse_token(out, &attribute_count, token, equals + 1));
     }
     return STATUS_OK;
+}
+
+/* The shortest text that reads back as the same number. */
+static void print_number(double value, char *text, size_t size) {
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            return;
+    }
+}
+
+bool verify_case_print(const struct call *call, char line[VERIFY_LINE]) {
+    size_t length = 0;
+    char value[48];
+    *line = '\0';
+    for (int j = 0; call->op->inputs[j] && length < VERIFY_LINE; j++) {
+        if (!call->in[j])
+            continue;
+        int name = (int)strcspn(call->op->inputs[j], "?");
+        length += (size_t)snprintf(line + length, VERIFY_LINE - length, "%s%.*s=%s", length ? " " : "", name,
+                                   call->op->inputs[j], shape_print(call->in[j]->shape, value));
+    }
+    for (int a = 0; call->op->attributes[a].name && length < VERIFY_LINE; a++) {
+        if (call->attribute[a] == call->op->attributes[a].value)
+            continue;
+        print_number(call->attribute[a], value, sizeof value);
+        length += (size_t)snprintf(line + length, VERIFY_LINE - length, "%s%s=%s", length ? " " : "",
+                                   call->op->attributes[a].name, value);
+    }
+    return length < VERIFY_LINE;
 }
 
 enum status verify_case_build(const struct verify_case *parsed, struct graph *graph, size_t *node) {

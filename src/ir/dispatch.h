@@ -42,6 +42,8 @@ struct dispatch {
 };
 
 struct lowering {
+    uint32_t variant;  /* set by the caller. 0: the block sizes that the form itself thinks best */
+    uint32_t variants; /* set by a form that has 1 .. variants as well; not each of them needs to fit each call */
     struct dispatch dispatches[LOWERING_DISPATCHES];
     uint32_t count;
     uint64_t scratch_bytes[LOWERING_SCRATCH];

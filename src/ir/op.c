@@ -35,6 +35,13 @@ int op_attribute_count(const struct op *op) {
     return count;
 }
 
+bool form_lower(const struct form *form, uint32_t variant, const struct call *call, const struct device_facts *facts,
+                struct lowering *lowering) {
+    memset(lowering, 0, sizeof *lowering);
+    lowering->variant = variant;
+    return form->lower(call, facts, lowering) && variant <= lowering->variants;
+}
+
 int op_input_index(const struct op *op, const char *name) {
     size_t length = strlen(name);
     for (int i = 0; op->inputs[i]; i++)

@@ -39,7 +39,10 @@ enum data_kind { DATA_EXACT, DATA_RANDOM, DATA_HOSTILE };
 /* One way to compute the op on a device. */
 struct form {
     const char *name; /* "plain", "subgroup", ... */
-    /* Fills the (zeroed) lowering and returns true, or returns false when this form does not apply. */
+    /*
+     * Fills the lowering (zeroed but for `variant`) and returns true, or returns false when this form does not apply,
+     * or not in that variant. Forms without variants need not look at it.
+     */
     bool (*lower)(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 };
 
@@ -109,6 +112,10 @@ const struct op *op_find(const char *name);
 int op_input_count(const struct op *op);
 int op_output_count(const struct op *op);
 int op_attribute_count(const struct op *op);
+
+/* Lowers a call by this form in this variant; false when the form does not apply or has no such variant. */
+bool form_lower(const struct form *form, uint32_t variant, const struct call *call, const struct device_facts *facts,
+                struct lowering *lowering);
 
 /* Index of the input or attribute called `name`, or -1. An optional input is found without its '?'. */
 int op_input_index(const struct op *op, const char *name);

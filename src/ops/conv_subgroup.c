@@ -62,6 +62,43 @@ static struct block choose_block(const struct conv_geometry *conv, bool backward
     return (struct block){MAX(pixels / columns, 1), columns, 0};
 }
 
+/*
+ * Further block sizes, for the tuner: rows, columns (0: all of the target's). 16 to 32 pixels are 64 to 128 sums a
+ * lane; more would not stay in registers, fewer do not pay for the loads.
+ */
+static const struct block other_blocks[] = {{2, 8, 0},  {3, 8, 0},  {4, 8, 0}, {1, 16, 0}, {2, 16, 0},
+                                            {2, 14, 0}, {1, 28, 0}, {1, 0, 0}, {2, 0, 0},  {4, 0, 0}};
+
+static bool block_fits(const struct conv_geometry *conv, const struct block *block, bool backward) {
+    uint32_t pixels = block->rows * block->columns, stride = conv->stride[COLUMNS];
+    uint32_t halo = (conv->weight.d[KW] - 1) * conv->dilation[COLUMNS];
+    struct shape target = backward ? conv->x : conv->y;
+    return pixels >= 14 && pixels <= 32 && block->rows <= target.d[H] && block->columns <= round_up(target.d[W], 8) &&
+           (!backward || block->columns % stride == 0) &&
+           (backward ? block->columns : (block->columns - 1) * stride) + halo < SPAN_MOST;
+}
+
+/* The block of the variant that is asked for; false when there is no such, or when it is the usual one. */
+static bool find_block(const struct conv_geometry *conv, bool backward, struct lowering *lowering,
+                       struct block *block) {
+    struct block usual = choose_block(conv, backward);
+    uint32_t width = (backward ? conv->x : conv->y).d[W];
+    lowering->variants = COUNT(other_blocks);
+    *block = usual;
+    if (lowering->variant == 0)
+        return true;
+    if (lowering->variant > COUNT(other_blocks))
+        return false;
+    *block = other_blocks[lowering->variant - 1];
+    if (block->columns == 0) {
+        if (conv->stride[COLUMNS] != 1 || conv->dilation[COLUMNS] != 1 || conv->x.d[W] != conv->y.d[W])
+            return false;
+        block->columns = block->width = width;
+    }
+    bool same = block->rows == usual.rows && block->columns == usual.columns && block->width == usual.width;
+    return !same && block_fits(conv, block, backward);
+}
+
 static uint32_t addend_flags(const struct call *call) {
     return (attr(call, "relu") != 0 ? RELU : 0u) | (call->in[2] ? BIAS : 0u) | (call->in[3] ? RESIDUAL : 0u);
 }
@@ -97,11 +134,10 @@ static void push_rows(struct dispatch *dispatch, const struct conv_geometry *con
 }
 
 static void add_rows(const struct call *call, const struct device_facts *facts, const struct conv_geometry *conv,
-                     const struct conv_axis *rows, bool backward, struct lowering *lowering) {
+                     const struct conv_axis *rows, struct block block, bool backward, struct lowering *lowering) {
     uint32_t channels = backward ? conv->x.d[C] : conv->y.d[C], columns = backward ? conv->x.d[W] : conv->y.d[W];
     uint32_t lanes = lanes_for(channels, facts), flags = backward ? 0 : addend_flags(call);
     uint32_t tiles = (quads(channels) + lanes - 1) / lanes;
-    struct block block = choose_block(conv, backward);
     struct dispatch *dispatch = lowering_add(lowering, "conv2d_subgroup");
     dispatch_input(dispatch, 0);
     dispatch_input(dispatch, 1);
@@ -134,40 +170,66 @@ static void add_rows(const struct call *call, const struct device_facts *facts, 
 
 bool conv_forms_subgroup(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
     struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->in[1], call->out[0]);
-    if (!applies(call, &conv, facts))
+    struct block block;
+    if (!applies(call, &conv, facts) || !find_block(&conv, false, lowering, &block))
         return false;
     struct conv_axis rows = conv_axis_forward(&conv, ROWS);
-    add_rows(call, facts, &conv, &rows, false, lowering);
+    add_rows(call, facts, &conv, &rows, block, false, lowering);
     return true;
 }
 
 bool conv_forms_subgroup_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
     struct conv_geometry conv = conv_geometry_of(call, call->out[0], call->in[1], call->in[0]);
     uint32_t remainders = MIN(conv.stride[ROWS], conv.x.d[H]);
-    if (!applies(call, &conv, facts) || remainders > LOWERING_DISPATCHES)
+    struct block block;
+    if (!applies(call, &conv, facts) || remainders > LOWERING_DISPATCHES || !find_block(&conv, true, lowering, &block))
         return false;
     for (uint32_t remainder = 0; remainder < remainders; remainder++) {
         struct conv_axis rows = conv_axis_backward(&conv, ROWS, remainder);
-        add_rows(call, facts, &conv, &rows, true, lowering);
+        add_rows(call, facts, &conv, &rows, block, true, lowering);
     }
     return true;
 }
 
 /* ---- weight gradient ---- */
 
+/* vec4s of channels and columns that are summed at once, and workgroups wanted. */
+struct weight_block {
+    uint32_t quads, columns, groups;
+};
+
+/* Further ones, for the tuner. */
+static const struct weight_block other_weight_blocks[] = {{1, 4, 96}, {2, 4, 96}, {4, 4, 96}, {2, 8, 96},
+                                                          {4, 8, 96}, {2, 4, 24}, {4, 4, 24}};
+
+/* As find_block. */
+static bool find_weight_block(const struct conv_geometry *conv, struct lowering *lowering, struct weight_block *block) {
+    uint32_t taps = conv->weight.d[KW], quads_most = MIN(quads(conv->x.d[C]), MAX(12 / taps, 1));
+    struct weight_block usual = {MIN(quads_most, 4), MIN(conv->y.d[W], 4), WEIGHT_GROUPS};
+    lowering->variants = COUNT(other_weight_blocks);
+    *block = usual;
+    if (lowering->variant == 0)
+        return true;
+    if (lowering->variant > COUNT(other_weight_blocks))
+        return false;
+    *block = other_weight_blocks[lowering->variant - 1];
+    bool same = block->quads == usual.quads && block->columns == usual.columns && block->groups == usual.groups;
+    return !same && block->quads <= quads_most && block->columns <= conv->y.d[W];
+}
+
 bool conv_forms_subgroup_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
     struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->out[0], call->in[1]);
-    if (!applies(call, &conv, facts))
+    struct weight_block block;
+    if (!applies(call, &conv, facts) || !find_weight_block(&conv, lowering, &block))
         return false;
     uint32_t lanes = lanes_for(conv.y.d[C], facts), teams = facts->subgroup_size / lanes, taps = conv.weight.d[KW];
-    uint32_t tile_quads = MIN(quads(conv.x.d[C]), MIN(MAX(12 / taps, 1), 4)), columns = MIN(conv.y.d[W], 4);
-    uint32_t channel_tiles = (quads(conv.x.d[C]) + tile_quads - 1) / tile_quads;
+    uint32_t channel_tiles = (quads(conv.x.d[C]) + block.quads - 1) / block.quads;
     uint32_t filter_tiles = (quads(conv.y.d[C]) + lanes - 1) / lanes;
     uint32_t tiles = conv.weight.d[KH] * channel_tiles * filter_tiles, rows = conv.y.d[N] * conv.y.d[H];
     uint64_t part = (uint64_t)conv.weight.d[KH] * taps * conv.weight.d[KI] * quads(conv.y.d[C]);
     /* At least four rows a chunk, and all parts together within the storage range. */
     uint32_t most = (uint32_t)MIN(ceil_div(rows, 4 * teams), MAX(facts->max_storage_range / (16 * part * teams), 1));
-    uint32_t chunk_rows = (uint32_t)ceil_div(rows, (uint64_t)MIN(MAX(WEIGHT_GROUPS / tiles, 1), most) * teams);
+    uint32_t chunk_rows = (uint32_t)ceil_div(rows, (uint64_t)MIN(MAX(block.groups / tiles, 1), most) * teams);
     uint32_t groups = (uint32_t)ceil_div(rows, (uint64_t)chunk_rows * teams), parts = groups * teams;
     struct dispatch *dispatch = lowering_add(lowering, "conv2d_subgroup_weight");
     dispatch_input(dispatch, 0);
@@ -176,7 +238,7 @@ bool conv_forms_subgroup_weight(const struct call *call, const struct device_fac
         dispatch_output(dispatch, 0);
     else
         dispatch_scratch(dispatch, 0);
-    const uint32_t constants[] = {facts->subgroup_size,  lanes, tile_quads, columns, taps, conv.stride[COLUMNS],
+    const uint32_t constants[] = {facts->subgroup_size,  lanes, block.quads, block.columns, taps, conv.stride[COLUMNS],
                                   conv.dilation[COLUMNS]};
     for (size_t i = 0; i < COUNT(constants); i++)
         dispatch_constant(dispatch, constants[i]);

@@ -7,6 +7,7 @@
 #ifndef RVK_TRAIN_TRAINER_H
 #define RVK_TRAIN_TRAINER_H
 
+#include "exec/tuning.h"
 #include "train/checkpoint.h"
 #include "train/profile.h"
 #include "train/schedule.h"
@@ -51,6 +52,7 @@ struct trainer_options {
     bool overwrite;
     const struct checkpoint *resume; /* NULL: a new run */
     uint32_t save_every, stop_after; /* 0: never */
+    const struct tuning *tuning;     /* forms for the plans, may be NULL */
     const char *record;              /* the caller's options as a JSON object, kept in log and checkpoints */
     const char *trace;               /* with profile */
     FILE *plan;

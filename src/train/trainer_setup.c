@@ -62,12 +62,12 @@ static enum status make_plans(struct trainer *trainer) {
     step.kind = STEP_TRAIN;
     step.image_count = trainer->train_count;
     TRY(step_create(&trainer->model, &step, &trainer->step));
-    struct plan_options plan = {.timestamps = options->profile};
+    struct plan_options plan = {.timestamps = options->profile, .tuning = options->tuning};
     TRY(plan_create(trainer->store, &trainer->step.graph, &plan, &trainer->plan));
     if (options->plan)
         plan_print(trainer->plan, options->plan);
     return evaluator_create(&trainer->model, trainer->store, STEP_EVALUATE, options->eval_batch,
-                            options->step.mean_per_pixel, &trainer->evaluator);
+                            options->step.mean_per_pixel, options->tuning, &trainer->evaluator);
 }
 
 static enum status check_folder(const struct trainer_options *options) {

@@ -9,11 +9,13 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "vk/kernel_table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { VERSION = 1, LARGEST_FILE = 1 << 28 };
+#define CHECKSUM_START UINT64_C(14695981039346656037)
 
 /* Everything has the same value for the same device and driver, apart from the last two. No padding. */
 struct header {
@@ -24,10 +26,22 @@ struct header {
 };
 
 /* FNV-1a, 64 bits. */
-static uint64_t checksum(const uint8_t *bytes, size_t size) {
-    uint64_t hash = UINT64_C(14695981039346656037);
+static uint64_t checksum_more(uint64_t hash, const uint8_t *bytes, size_t size) {
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+static uint64_t checksum(const uint8_t *bytes, size_t size) {
+    return checksum_more(CHECKSUM_START, bytes, size);
+}
+
+uint64_t vk_kernels_checksum(void) {
+    uint64_t hash = CHECKSUM_START;
+    for (const struct kernel_module *module = kernel_table; module->name; module++) {
+        hash = checksum_more(hash, (const uint8_t *)module->name, strlen(module->name));
+        hash = checksum_more(hash, (const uint8_t *)module->words, module->bytes);
+    }
     return hash;
 }
 

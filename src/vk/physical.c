@@ -118,7 +118,9 @@ static void describe_more(const struct extensions *extensions, struct physical *
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT sizes = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
     VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
-    VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
+    VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
+    VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
+                                                   .pNext = &id};
     VkPhysicalDeviceMaintenance3Properties maintenance = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, .pNext = &subgroup};
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
@@ -138,6 +140,7 @@ static void describe_more(const struct extensions *extensions, struct physical *
     vkGetPhysicalDeviceProperties2(physical->handle, &properties);
     vkGetPhysicalDeviceFeatures2(physical->handle, &features);
     physical->size_control = control.subgroupSizeControl && control.computeFullSubgroups;
+    memcpy(physical->description.uuid, id.deviceUUID, sizeof physical->description.uuid);
     describe_memory(physical, maintenance.maxMemoryAllocationSize);
     describe_driver(&driver, physical);
     describe_subgroups(&subgroup, &sizes, physical);
@@ -153,6 +156,7 @@ void physical_describe(VkPhysicalDevice handle, struct physical *physical) {
     struct device_facts *facts = &description->facts;
     vkGetPhysicalDeviceProperties(handle, &physical->properties);
     uint32_t api = physical->properties.apiVersion;
+    description->driver_version = physical->properties.driverVersion;
     snprintf(facts->name, sizeof facts->name, "%s", physical->properties.deviceName);
     snprintf(description->api, sizeof description->api, "%u.%u.%u", VK_API_VERSION_MAJOR(api),
              VK_API_VERSION_MINOR(api), VK_API_VERSION_PATCH(api));

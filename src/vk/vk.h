@@ -32,6 +32,8 @@ struct vk_description {
     struct device_facts facts;
     char api[32];        /* "1.3.230" */
     uint64_t heap_bytes; /* device-local memory */
+    uint8_t uuid[16];    /* of the device, the same for every driver and program */
+    uint32_t driver_version;
     bool usable;
     char why_not[128]; /* what is missing, when not usable */
 };
@@ -94,6 +96,9 @@ struct vk_interface {
     uint32_t group_size[3]; /* after specialization */
     uint32_t shared_bytes;  /* after specialization; 0 when a size is computed in a way that is not followed */
 };
+
+/* Changes when an embedded kernel changes: what was measured with other kernels says nothing about these. */
+uint64_t vk_kernels_checksum(void);
 
 /* True when a kernel of this name is embedded or in kernel_path. */
 bool vk_kernel_exists(const struct vk_device *device, const char *name);

@@ -1,0 +1,89 @@
+/*
+ * mutant: plants a mistake in a shader, as text. The compiled kernel is in mutant_folder, for vk_options.kernel_path.
+ */
+#ifndef RVK_TEST_MUTANT_H
+#define RVK_TEST_MUTANT_H
+
+#include "base/file.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct mutant {
+    const char *op, *kernel;
+    const char *file; /* where the mistake is: NULL: in the kernel itself */
+    const char *text, *mistake;
+};
+
+static char mutant_folder[] = "/tmp/resnet-vk-test-mutants-XXXXXX";
+
+/* Where `text` is in code, not in a comment. */
+static inline const char *mutant_find_code(const char *source, const char *text) {
+    for (const char *place = source; (place = strstr(place, text)) != NULL; place++) {
+        const char *line = place;
+        while (line > source && line[-1] != '\n')
+            line--;
+        if (strncmp(line, "//", 2) != 0)
+            return place;
+    }
+    return NULL;
+}
+
+/* Copies a shader to the folder, with the mistake if there is one. */
+static inline void mutant_put_shader(const char *name, const char *text, const char *mistake) {
+    char path[512];
+    uint8_t *source;
+    size_t size;
+    snprintf(path, sizeof path, "%s/%s", SHADER_DIR, name);
+    assert_int_equal(file_read(path, 1 << 20, &source, &size), STATUS_OK);
+    const char *all = (const char *)source, *place = text ? mutant_find_code(all, text) : all + size;
+    if (!place)
+        fail_msg("%s has no \"%s\" any more", name, text);
+    size_t before = (size_t)(place - all), skipped = text ? strlen(text) : 0;
+    const struct file_piece pieces[] = {
+        {all, before}, {mistake, text ? strlen(mistake) : 0}, {place + skipped, size - before - skipped}};
+    snprintf(path, sizeof path, "%s/%s", mutant_folder, name);
+    assert_int_equal(file_write_atomic(path, pieces, 3), STATUS_OK);
+    free(source);
+}
+
+/* Includes are looked for beside the kernel first. */
+static inline void mutant_compile(const char *kernel, const char *variant, const char *flags) {
+    char command[1024];
+    snprintf(command, sizeof command, "%s -V --target-env vulkan1.1 -I%s %s %s/%s.comp -o %s/%s%s.spv >%s/log", GLSLANG,
+             SHADER_DIR, flags, mutant_folder, kernel, mutant_folder, kernel, variant, mutant_folder);
+    if (system(command) != 0)
+        fail_msg("failed: %s", command);
+}
+
+static inline void mutant_clean(void) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'/*", mutant_folder);
+    assert_int_equal(system(command), 0);
+}
+
+static inline void mutant_plant(const struct mutant *mutant) {
+    char name[128];
+    snprintf(name, sizeof name, "%s.comp", mutant->kernel);
+    mutant_put_shader(name, mutant->file ? NULL : mutant->text, mutant->mistake);
+    if (mutant->file)
+        mutant_put_shader(mutant->file, mutant->text, mutant->mistake);
+    mutant_compile(mutant->kernel, "", "");
+    mutant_compile(mutant->kernel, ".texels", "-DTEXELS");
+}
+
+/* For a group of tests. */
+static inline int mutant_setup(void **state) {
+    (void)state;
+    return mkdtemp(mutant_folder) ? 0 : -1;
+}
+
+static inline int mutant_teardown(void **state) {
+    (void)state;
+    mutant_clean();
+    return remove(mutant_folder);
+}
+
+#endif
