@@ -348,6 +348,7 @@ struct rvk_bench_options {
     const char *op;            /* instead of a model's step: this op on random data ... */
     const char *shape;         /* ... of this shape, as in rvk_verify_options ... */
     const char *form;          /* ... computed in this form; default: as a step would do it */
+    uint32_t variant;          /* of the form, as rvk_tune names it; 0: its own choice */
     uint32_t samples;          /* exactly so many; 0: at least 10, until their spread is below 5 % ... */
     double seconds;            /* ... or so many seconds are over: 10 */
     uint32_t warmup;           /* steps before: 3 */
@@ -361,6 +362,7 @@ struct rvk_bench_options {
 struct rvk_bench_result {
     struct rvk_samples ms; /* of a step, or of the op once */
     char form[32];         /* of the op; "" for a model */
+    uint32_t variant;      /* of the form */
     uint32_t size;         /* height and width of the images; 0 for an op */
     double images_per_s;   /* 0 for an op */
     double gflops; /* 2 x multiply-adds of convolutions and dense layers; training counts as three times forward; 0 for
@@ -403,7 +405,7 @@ struct rvk_tune_options {
     const char *model, *style; /* "resnet20", "torch" */
     const char *phase;         /* "train" or "infer" */
     uint32_t batch;            /* 128 */
-    uint32_t size;             /* height and width of the images: 32 */
+    uint32_t size;             /* height and width of the images: 32, for an ImageNet network 224 */
     double budget;             /* seconds: 60 */
 
     /* each may be NULL */

@@ -451,6 +451,9 @@ static void the_program_tunes_and_uses_it(void **state) {
     assert_non_null(strstr(output, "\"command\":\"tune\""));
     assert_non_null(strstr(output, "\"measured\":1,")); /* the first case is always measured */
     assert_int_equal(run("tune --phase dream 2>&1"), 2);
+    assert_int_equal(run("bench --op conv2d --shape '" CONV "' --form plain --samples 5 2>&1"), 0);
+    assert_int_equal(run("bench --op conv2d --shape '" CONV "' --form plain --variant 1 --samples 5 2>&1"), 2);
+    assert_non_null(strstr(output, "variant 1, does not run"));
 
     struct test_device device;
     char path[160];

@@ -123,6 +123,8 @@ static enum status check_options(const struct rvk_bench_options *options) {
                     options->op);
     if (options->op && options->model)
         return fail(STATUS_USAGE, "an op and a model cannot be measured at once");
+    if (options->variant && !options->form)
+        return fail(STATUS_USAGE, "a variant needs the name of a form");
     if (!options->op && (options->shape || options->form))
         return fail(STATUS_USAGE, "a %s needs the name of an op", options->shape ? "shape" : "form");
     if (options->op && (options->profile || options->plan))
@@ -161,10 +163,12 @@ static enum status measure_op(struct bench *bench, struct vk_device *device, con
                               const struct bench_options *timing, struct rvk_bench_result *result) {
     struct bench_times times;
     TRY(store_create(device, &bench->store));
-    TRY(bench_op_create(bench->store, options->op, options->shape, options->form, &bench->op));
+    struct plan_options choice = {.form = options->form, .variant = options->variant, .tuning = bench->tuning};
+    TRY(bench_op_create(bench->store, options->op, options->shape, &choice, &bench->op));
     TRY(bench_plan(bench->op.plan, timing, &times));
     sum_up(bench, bench->op.plan, bench->op.repeats, &times, result);
     snprintf(result->form, sizeof result->form, "%s", plan_form(bench->op.plan, 0));
+    result->variant = plan_variant(bench->op.plan, 0);
     return STATUS_OK;
 }
 

@@ -53,7 +53,7 @@ static enum status make_step(const struct rvk_tune_options *options, struct mode
     step_options_default(&step_options);
     step_options.batch = step_options.image_count = options->batch ? options->batch : 128;
     TRY(find_phase(api_text(options->phase, "train"), &step_options.kind));
-    TRY(api_model_options(options->model, options->style, options->size ? options->size : 32, &model_options));
+    TRY(api_model_options(options->model, options->style, options->size, &model_options));
     TRY(model_create(&model_options, model));
     return step_create(model, &step_options, step);
 }

@@ -23,6 +23,8 @@ static const struct option options[] = {
     OPTION(OPTION_TEXT, "shape", bench.shape, "TEXT", NULL, "of the op: \"x=128x32x32x16 weight=3x3x16x16 pad_top=1\"",
            0, 0),
     OPTION(OPTION_TEXT, "form", bench.form, "NAME", NULL, "of the op; without it, the one that a step takes", 0, 0),
+    OPTION(OPTION_WHOLE, "variant", bench.variant, "N", "0", "of the form, as 'tune' names it; 0: its own choice", 0,
+           65536),
     OPTION(OPTION_FLAG, "peak", peak, NULL, NULL, "measure the device's arithmetic and memory at their best", 0, 0),
     OPTION(OPTION_FLAG, "roofline", roofline, NULL, NULL, "compare with the time that --peak would allow", 0, 0),
     OPTION(OPTION_TEXT, "compare", compare, "FILE", NULL, "compare with what an earlier bench --json wrote", 0, 0),
@@ -92,9 +94,10 @@ static json_t *pack_result(const struct rvk_bench_result *result) {
                                 result->flops, "bytes", result->bytes, "dispatches", (json_int_t)result->dispatches,
                                 "barriers", (json_int_t)result->barriers, "peak_bytes", (json_int_t)result->peak_bytes,
                                 "lower_bound_bytes", (json_int_t)result->lower_bound_bytes);
-    if (values.bench.op)
+    if (values.bench.op) {
         json_object_set_new(numbers, "form", json_string(result->form));
-    else
+        json_object_set_new(numbers, "variant", json_integer(result->variant));
+    } else
         json_object_set_new(numbers, "images_per_s", json_real(result->images_per_s));
     return numbers;
 }
@@ -151,7 +154,9 @@ static void print_step(const struct rvk_bench_result *result, const char *device
 
 static void print_op(const struct rvk_bench_result *result, const char *device) {
     const struct rvk_samples *ms = &result->ms;
-    printf("%s (%s), %s, float32, on %s\n", values.bench.op, result->form, values.bench.shape, device);
+    char form[64];
+    snprintf(form, sizeof form, result->variant ? "%s %u" : "%s", result->form, result->variant);
+    printf("%s (%s), %s, float32, on %s\n", values.bench.op, form, values.bench.shape, device);
     printf("%.4f ms (median of %u, spread %.1f %%; %.4f to %.4f), ", ms->median, ms->count, 100 * ms->spread, ms->min,
            ms->max);
     if (result->gflops > 0)

@@ -14,7 +14,7 @@ static const struct option options[] = {
     OPTION(OPTION_CHOICE, "phase", phase, "train|infer", "train", "what a step does", 0, 0),
     OPTION(OPTION_WHOLE, "batch", batch, "N", "128",
            "images a step: what is tuned for one number is not used for others", 1, 65536),
-    OPTION(OPTION_WHOLE, "size", size, "N", "32", "height and width of the images", 8, 1024),
+    OPTION(OPTION_WHOLE, "size", size, "N", NULL, "height and width of the images; default: the model's", 8, 1024),
     OPTION(OPTION_REAL, "budget", budget, "SECONDS", "60", "begin nothing that would end later", 0.001, 1e6),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
@@ -90,6 +90,17 @@ static void print_json(const struct cli *cli, const struct rvk_tune_result *resu
     cli_print_json(record);
 }
 
+/* The size of the images is known from here on. */
+static enum rvk_status find_size(void) {
+    struct rvk_model_info info;
+    if (values.size)
+        return RVK_OK;
+    enum rvk_status status = rvk_describe_model(values.model, values.style, &info);
+    if (status == RVK_OK)
+        values.size = info.height;
+    return status;
+}
+
 static enum rvk_status run(struct cli *cli) {
     struct report report = {.json = cli->common.json, .list = json_array()};
     struct rvk_tune_result result;
@@ -97,7 +108,9 @@ static enum rvk_status run(struct cli *cli) {
     values.on_candidate = on_candidate;
     values.on_case = on_case;
     values.user = &report;
-    enum rvk_status status = rvk_tune(cli->context, &values, &result);
+    enum rvk_status status = find_size();
+    if (status == RVK_OK)
+        status = rvk_tune(cli->context, &values, &result);
     progress_clear();
     if (status == RVK_OK && report.json)
         print_json(cli, &result, report.list);

@@ -42,12 +42,12 @@ struct bench_op {
 };
 
 /*
- * `shape` is a case of verify: "x=2x9x9x5 weight=3x3x5x7 stride_h=2"; `form` NULL: the form that a step would take.
- * STATUS_USAGE for an unknown op or form, a wrong shape, or a form that does not apply. Needs bench_op_destroy also
- * after a failure.
+ * `shape` is a case of verify: "x=2x9x9x5 weight=3x3x5x7 stride_h=2"; `choice` says form and variant, or NULL and the
+ * tuning. STATUS_USAGE for an unknown op or form, a wrong shape, or a form or variant that does not apply. Needs
+ * bench_op_destroy also after a failure.
  */
-CHECKED enum status bench_op_create(struct store *store, const char *op, const char *shape, const char *form,
-                                    struct bench_op *out);
+CHECKED enum status bench_op_create(struct store *store, const char *op, const char *shape,
+                                    const struct plan_options *choice, struct bench_op *out);
 void bench_op_destroy(struct bench_op *bench);
 
 #endif

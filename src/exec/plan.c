@@ -239,6 +239,7 @@ static enum status bind_all(struct plan *plan, const struct lowering *lowerings,
     for (size_t i = 0; i < plan->graph->node_count; i++)
         for (uint32_t k = 0; k < lowerings[i].count; k++, d++) {
             plan->dispatches[d].form = forms[i];
+            plan->dispatches[d].variant = lowerings[i].variant;
             TRY(name_node(plan, i, bind_dispatch(plan, i, &lowerings[i].dispatches[k], &plan->dispatches[d])));
         }
     return find_barriers(plan);
@@ -422,6 +423,10 @@ const char *plan_form(const struct plan *plan, size_t index) {
     return plan->dispatches[plan->first_dispatch[index]].form;
 }
 
+uint32_t plan_variant(const struct plan *plan, size_t index) {
+    return plan->dispatches[plan->first_dispatch[index]].variant;
+}
+
 static void print_bytes(FILE *file, const struct plan *plan, const char *what, tensor_id tensor) {
     if (tensor == TENSOR_NONE)
         return;
@@ -437,7 +442,9 @@ void plan_print(const struct plan *plan, FILE *file) {
     for (uint32_t i = 0; i < plan->graph->node_count; i++) {
         const struct node *node = &plan->graph->nodes[i];
         const struct bound_dispatch *first = &plan->dispatches[plan->first_dispatch[i]];
-        fprintf(file, "%4u %-34s %-28s %-9s x%u%s", i, node->scope, node->op->name, first->form,
+        char form[64];
+        snprintf(form, sizeof form, first->variant ? "%s %u" : "%s", first->form, first->variant);
+        fprintf(file, "%4u %-34s %-28s %-9s x%u%s", i, node->scope, node->op->name, form,
                 plan->first_dispatch[i + 1] - plan->first_dispatch[i], first->barrier ? " barrier" : "");
         for (int j = 0; node->op->inputs[j]; j++)
             print_bytes(file, plan, node->op->inputs[j], node->in[j]);

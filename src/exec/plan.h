@@ -78,8 +78,9 @@ struct plan_numbers {
 };
 struct plan_numbers plan_numbers(const struct plan *plan);
 
-/* The name of the form that node `index` was lowered to. */
+/* The form that node `index` was lowered to, and its variant. */
 const char *plan_form(const struct plan *plan, size_t index);
+uint32_t plan_variant(const struct plan *plan, size_t index);
 
 /* Time of every dispatch in the step collected last (needs options.timestamps). Arrays live as long as the plan. */
 struct plan_timing {

@@ -20,6 +20,7 @@ struct bound_dispatch {
     bool barrier; /* one must stand before it */
     char kernel_name[48];
     const char *form;
+    uint32_t variant;
     double flops, bytes;
 };
 

@@ -125,44 +125,11 @@ static enum status collect(struct tuner *tuner, const struct graph *graph) {
 
 /* The call as often as a sample needs, on inputs that all plans share. */
 static enum status build(const struct item *item, struct graph *graph) {
-    size_t first;
-    TRY(verify_case_build(&item->parsed, graph, &first));
-    tensor_id inputs[OP_INPUTS + 1];
-    int count = op_input_count(item->parsed.op);
-    for (int j = 0; j < count; j++) {
-        inputs[j] = graph->nodes[first].in[j] == TENSOR_NONE ? TENSOR_ABSENT : graph->nodes[first].in[j];
-        if (inputs[j] != TENSOR_ABSENT)
-            graph->tensors[inputs[j]].role = TENSOR_PERSISTENT;
-    }
-    inputs[count] = TENSOR_NONE;
     double repeats = fmin(ceil(REPEAT_NS / fmax(item->guess_ns, 1)), REPEATS_MOST);
-    for (int i = 1; i < (int)repeats; i++)
-        graph_apply(graph, item->parsed.op->name, inputs, item->parsed.attributes);
-    return graph_status(graph);
-}
-
-static enum status write_input(struct plan *plan, const struct call *call, tensor_id id, int input) {
-    const struct tensor *tensor = call->in[input];
-    double *dense;
-    void *stored = NULL;
-    TRY(memory_zeroed((size_t)shape_count(tensor->shape), sizeof *dense, &dense));
-    verify_case_data(call, DATA_RANDOM, input, 1, dense);
-    enum status status = memory_zeroed((size_t)tensor_bytes(tensor), 1, &stored);
-    if (status == STATUS_OK) {
-        tensor_store(tensor, dense, stored);
-        status = plan_write(plan, id, stored);
-    }
-    free(stored);
-    free(dense);
-    return status;
-}
-
-static enum status write_inputs(struct plan *plan, const struct graph *graph) {
-    struct call call;
-    graph_call(graph, 0, &call);
+    TRY(verify_case_repeat(&item->parsed, (uint32_t)repeats, graph));
     for (int j = 0; j < OP_INPUTS; j++)
-        if (call.in[j])
-            TRY(write_input(plan, &call, graph->nodes[0].in[j], j));
+        if (graph->nodes[0].in[j] != TENSOR_NONE)
+            graph->tensors[graph->nodes[0].in[j]].role = TENSOR_PERSISTENT;
     return STATUS_OK;
 }
 
@@ -204,7 +171,7 @@ static enum status enter(struct store *store, const struct graph *graph, struct 
     }
     TRY(status);
     if (!isfinite(*fastest_ms))
-        TRY(write_inputs(entered->plan, graph));
+        TRY(verify_case_write(entered->plan, graph));
     TRY(run(entered, graph, &ms));
     TRY(run(entered, graph, &ms));
     if (ms > HOPELESS * *fastest_ms)

@@ -158,3 +158,44 @@ void verify_case_data(const struct call *call, enum data_kind kind, int input, u
         dense[i] = stored_value(tensor->dtype, value);
     }
 }
+
+/* ---- one call, many times ---- */
+
+enum status verify_case_repeat(const struct verify_case *parsed, uint32_t repeats, struct graph *graph) {
+    size_t first;
+    TRY(verify_case_build(parsed, graph, &first));
+    tensor_id inputs[OP_INPUTS + 1];
+    int count = op_input_count(parsed->op);
+    for (int j = 0; j < count; j++)
+        inputs[j] = parsed->present[j] ? graph->nodes[first].in[j] : TENSOR_ABSENT;
+    inputs[count] = TENSOR_NONE;
+    for (uint32_t i = 1; i < repeats; i++)
+        graph_apply(graph, parsed->op->name, inputs, parsed->attributes);
+    return graph_status(graph);
+}
+
+static enum status write_input(struct plan *plan, const struct call *call, int input, tensor_id id) {
+    const struct tensor *tensor = call->in[input];
+    double *dense;
+    void *stored = NULL;
+    enum status status = memory_zeroed((size_t)shape_count(tensor->shape), sizeof *dense, &dense);
+    if (status == STATUS_OK)
+        status = memory_zeroed((size_t)tensor_bytes(tensor), 1, &stored);
+    if (status == STATUS_OK) {
+        verify_case_data(call, DATA_RANDOM, input, 1, dense);
+        tensor_store(tensor, dense, stored);
+        status = plan_write(plan, id, stored);
+    }
+    free(stored);
+    free(dense);
+    return status;
+}
+
+enum status verify_case_write(struct plan *plan, const struct graph *graph) {
+    struct call call;
+    graph_call(graph, 0, &call);
+    for (int j = 0; j < OP_INPUTS; j++)
+        if (call.in[j])
+            TRY(write_input(plan, &call, j, graph->nodes[0].in[j]));
+    return STATUS_OK;
+}

@@ -22,6 +22,15 @@ CHECKED enum status verify_case_build(const struct verify_case *parsed, struct g
 /* Fills dense values of input `input` of the node's call, rounded to what its dtype stores. */
 void verify_case_data(const struct call *call, enum data_kind kind, int input, uint32_t seed, double *dense);
 
+/*
+ * Appends the case's node `repeats` times on the same inputs. The outputs of one are dead at the next, which takes
+ * their place: memory does not grow.
+ */
+CHECKED enum status verify_case_repeat(const struct verify_case *parsed, uint32_t repeats, struct graph *graph);
+
+/* Writes random values into the inputs of the graph's first node. */
+CHECKED enum status verify_case_write(struct plan *plan, const struct graph *graph);
+
 /* True values and bounds of all outputs of a call. */
 struct expectation {
     double *value[OP_OUTPUTS], *bound[OP_OUTPUTS];
