@@ -1,6 +1,7 @@
 #include "ir/op.h"
 
 #include "ir/graph.h"
+#include "ir/slice.h"
 
 #include <assert.h>
 #include <math.h>
@@ -39,7 +40,7 @@ bool form_lower(const struct form *form, uint32_t variant, const struct call *ca
                 struct lowering *lowering) {
     memset(lowering, 0, sizeof *lowering);
     lowering->variant = variant;
-    return form->lower(call, facts, lowering) && variant <= lowering->variants;
+    return slice_lower(form, call, facts, lowering) && variant <= lowering->variants;
 }
 
 int op_input_index(const struct op *op, const char *name) {

@@ -25,6 +25,7 @@ struct call {
     const struct tensor *in[OP_INPUTS];   /* NULL: an optional operand that is absent */
     const struct tensor *out[OP_OUTPUTS]; /* in infer: NULL */
     double attribute[OP_ATTRIBUTES];      /* in the order of the record */
+    uint32_t batch;                       /* images in all when these are some of them (ir/slice.h); otherwise 0 */
 };
 
 /* An input: "x", "bias?" (may be absent). An attribute: its name and its default. */
@@ -71,6 +72,12 @@ struct op {
 
     /* Gate on the L2-relative error of output k, in addition to the element-wise bound; 0: none. Optional. */
     double l2_bound[OP_OUTPUTS];
+
+    /*
+     * Input j is among these bits when image i of every output follows from image i of that input, and from the inputs
+     * that are not among them as a whole: large tensors are then lowered slice by slice. 0: the op is not of this kind.
+     */
+    uint32_t by_image;
 
     /* From best to plainest; the first that applies is taken. Ends with a NULL name. */
     struct form forms[6];

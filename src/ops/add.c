@@ -26,6 +26,7 @@ const struct op op_add = {
     .outputs = {"y"},
     .infer = map_infer,
     .reference = reference,
+    .by_image = 1u << 0 | 1u << 1,
     .forms = {{"plain", map_lower}},
     .gradient = gradient,
     .cases = cases,

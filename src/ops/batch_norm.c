@@ -208,6 +208,7 @@ const struct op op_batch_norm = {
     .attributes = {{"epsilon", 1e-5}, {"relu", 0}, {"training", 1}},
     .infer = infer,
     .reference = reference,
+    .by_image = 1u << X | 1u << RESIDUAL,
     .forms = {{"narrow", lower_narrow}, {"plain", lower}},
     .gradient = gradient,
     .sample = sample,
@@ -352,7 +353,8 @@ static void add_backward_shift(const struct call *call, struct lowering *lowerin
     dispatch_input(dispatch, INPUT_DBETA);
     dispatch_scratch(dispatch, 1);
     push_coefficients(dispatch, tensor_row(call->in[MEAN]) / 4);
-    dispatch_push_float(dispatch, (double)(tensor_elements(call->in[X]) / tensor_row(call->in[X])));
+    struct shape shape = call->in[X]->shape;
+    dispatch_push_float(dispatch, (double)(call->batch ? call->batch : shape.d[N]) * shape.d[H] * shape.d[W]);
 }
 
 static bool input_lower_as(const struct call *call, struct lowering *lowering, bool narrow) {
@@ -398,6 +400,7 @@ const struct op op_batch_norm_backward_input = {
     .infer = input_infer,
     .reference = input_reference,
     .l2_bound = {1e-5},
+    .by_image = 1u << X | 1u << INPUT_DY,
     .forms = {{"narrow", input_lower_narrow}, {"plain", input_lower}},
     .sample = sample,
     .no_exact = true,

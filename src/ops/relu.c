@@ -27,6 +27,7 @@ const struct op op_relu = {
     .outputs = {"y"},
     .infer = map_infer,
     .reference = reference,
+    .by_image = 1u << 0,
     .forms = {{"plain", map_lower}},
     .gradient = gradient,
     .cases = cases,
@@ -50,6 +51,7 @@ const struct op op_relu_backward = {
     .outputs = {"dx"},
     .infer = map_infer,
     .reference = backward_reference,
+    .by_image = 1u << 0 | 1u << 1,
     .forms = {{"plain", map_lower}},
     .cases = backward_cases,
 };

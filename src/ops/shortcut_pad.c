@@ -109,6 +109,7 @@ const struct op op_shortcut_pad = {
     .attributes = {{"stride", 2}, {"before", 0}, {"after", 0}},
     .infer = infer,
     .reference = reference,
+    .by_image = 1u << 0,
     .forms = {{"plain", lower}},
     .gradient = gradient,
     .cases = cases,
@@ -167,6 +168,7 @@ const struct op op_shortcut_pad_backward = {
     .attributes = {{"stride", 2}, {"before", 0}, {"after", 0}, {"h", 1}, {"w", 1}},
     .infer = backward_infer,
     .reference = backward_reference,
+    .by_image = 1u << 0,
     .forms = {{"plain", backward_lower}},
     .cases = backward_cases,
 };
