@@ -75,9 +75,9 @@ static bool append(struct lowering *whole, const struct lowering *part) {
 bool slice_lower(const struct form *form, const struct call *call, const struct device_facts *facts,
                  struct lowering *lowering) {
     uint32_t images = call->out[0]->shape.d[N], slice = call->op->by_image ? slice_images(call, facts) : 0;
-    const struct lowering empty = *lowering;
     if (slice == 0)
         return form->lower(call, facts, lowering);
+    const struct lowering empty = *lowering;
     for (uint32_t first = 0; first < images; first += slice) {
         struct lowering part = empty;
         if (!lower_images(form, call, facts, first, MIN(slice, images - first), &part) || !append(lowering, &part))
