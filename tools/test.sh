@@ -23,10 +23,5 @@ check() {
 }
 
 check release build
-# Which driver runs makes no difference to the sanitizers: the first one is enough.
-[ $quick = yes ] || check asan build-asan -E '\.(swiftshader|validated)$'
-
-if [ $quick = no ]; then
-    echo "== speed: a report, not a test =="
-    sh tools/bench.sh || echo "the report is not complete"
-fi
+# Other drivers and the long programs show the sanitizers no other code of ours.
+[ $quick = yes ] || check asan build-asan -E '\.(swiftshader|validated)$|^(mutants|learn)$'
