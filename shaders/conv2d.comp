@@ -54,6 +54,6 @@ void main() {
         if ((flags & (BIAS | RESIDUAL)) != 0u)
             value += LOAD(addend, (flags & BIAS) != 0u ? quad : target);
         precise vec4 positive = mix(value, vec4(0.0), lessThan(value, vec4(0.0))); // max() would lose a NaN
-        y[target] = (flags & RELU) != 0u ? positive : value;
+        y[target] = keep((flags & RELU) != 0u ? positive : value, filters - 4u * quad);
     }
 }

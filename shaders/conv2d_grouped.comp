@@ -42,5 +42,5 @@ void main() {
     if ((flags & (BIAS | RESIDUAL)) != 0u)
         sum += LOAD(addend, (flags & BIAS) != 0u ? quad : index);
     precise vec4 positive = mix(sum, vec4(0.0), lessThan(sum, vec4(0.0))); // max() would lose a NaN
-    y[index] = (flags & RELU) != 0u ? positive : sum;
+    y[index] = keep((flags & RELU) != 0u ? positive : sum, filters - 4u * quad);
 }

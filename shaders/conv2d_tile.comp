@@ -179,7 +179,10 @@ void main() {
             if ((FLAGS & RESIDUAL) != 0u)
                 result += LOAD(residual, at * target_quads + quad);
             precise vec4 positive = mix(result, vec4(0.0), lessThan(result, vec4(0.0))); // max() would lose a NaN
-            target[at * target_quads + quad] = (FLAGS & RELU) != 0u ? positive : result;
+            result = (FLAGS & RELU) != 0u ? positive : result;
+            // The padding stays zero also where a NaN met the weights' padding.
+            target[at * target_quads + quad] =
+                mix(vec4(0.0), result, lessThan(4 * quad + ivec4(0, 1, 2, 3), ivec4(target_channels)));
         }
     }
 }

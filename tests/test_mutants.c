@@ -92,6 +92,8 @@ static const struct mutant mutants[] = {
     {"global_average_pool", "global_average_pool", NULL, "pixel < pixels", "pixel + 1u < pixels"},
     {"global_average_pool", "global_average_pool", "divide.glsl", "i << 1", "i"},
     {"global_average_pool_backward", "global_average_pool_backward", NULL, "divide(i, image)", "divide(i + 1u, image)"},
+    {"conv2d", "conv2d", NULL, "filters - 4u * quad)", "4u)"},
+    {"conv2d", "conv2d_grouped", NULL, "keep((flags & RELU) != 0u ? positive : sum, filters - 4u * quad)", "sum"},
     {"conv2d", "conv2d", NULL, "first + p < pixels;", "first + p + 1u < pixels;"},
     {"conv2d", "conv2d", NULL, "inside[p] ? value", "true ? value"},
     {"conv2d", "conv2d", NULL, "channel < channels ? value", "channel + 1u < channels ? value"},
