@@ -91,6 +91,34 @@ static void placed_values_become_views(void **state) {
     graph_destroy(&graph);
 }
 
+/* Hoisted: copy(weights) and what follows from it alone. Not: what reads x, or a value that a node writes in place. */
+static void only_settled_nodes_are_hoisted(void **state) {
+    (void)state;
+    struct graph graph;
+    graph_create(&graph);
+    tensor_id x = graph_tensor(&graph, "x", DTYPE_F32, shape_vector(8), TENSOR_INPUT);
+    tensor_id weights = graph_tensor(&graph, "weights", DTYPE_F32, shape_vector(8), TENSOR_PERSISTENT);
+    tensor_id mean = graph_tensor(&graph, "mean", DTYPE_F32, shape_vector(128), TENSOR_PERSISTENT);
+    tensor_id variance = graph_tensor(&graph, "variance", DTYPE_F32, shape_vector(8), TENSOR_PERSISTENT);
+    tensor_id part = graph_view(&graph, "part", mean, 256, shape_vector(8));
+    tensor_id early = graph_apply(&graph, "copy", OPERANDS(part), NULL); /* reads what the update writes later */
+    tensor_id sum = graph_apply(&graph, "add", OPERANDS(x, early), NULL);
+    tensor_id folded = graph_apply(&graph, "copy", OPERANDS(weights), NULL);
+    graph_apply(&graph, "batch_norm_update", OPERANDS(part, variance, weights, weights), NULL);
+    tensor_id twice = graph_apply(&graph, "add", OPERANDS(folded, folded), NULL);
+    graph_apply(&graph, "add", OPERANDS(sum, twice), NULL);
+    graph_hoist(&graph);
+    assert_int_equal(graph_status(&graph), STATUS_OK);
+    assert_int_equal(graph.node_count, 6);
+    assert_int_equal(graph.opening, 2);
+    assert_int_equal(graph.nodes[0].out[0], folded);
+    assert_int_equal(graph.nodes[1].out[0], twice);
+    assert_int_equal(graph.nodes[2].out[0], early);
+    assert_int_equal(graph.nodes[3].out[0], sum);
+    assert_string_equal(graph.nodes[4].op->name, "batch_norm_update");
+    graph_destroy(&graph);
+}
+
 static void every_record_is_complete(void **state) {
     (void)state;
     for (const struct op *const *op = op_table; *op; op++) {
@@ -118,6 +146,7 @@ int main(void) {
         cmocka_unit_test(missing_operand_is_named),
         cmocka_unit_test(views_stay_inside),
         cmocka_unit_test(placed_values_become_views),
+        cmocka_unit_test(only_settled_nodes_are_hoisted),
         cmocka_unit_test(every_record_is_complete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,6 +114,67 @@ static void persistent_values_are_shared_by_name(void **state) {
     plan_destroy(plan);
 }
 
+/* x + copy(state): the copy is the opening. */
+static tensor_id build_opening(struct graph *graph, tensor_id *x) {
+    graph_create(graph);
+    *x = graph_tensor(graph, "x", DTYPE_F32, shape_vector(8), TENSOR_INPUT);
+    tensor_id state = graph_tensor(graph, "state", DTYPE_F32, shape_vector(8), TENSOR_PERSISTENT);
+    tensor_id moved = graph_apply(graph, "relu", OPERANDS(*x), NULL);
+    tensor_id copied = graph_apply(graph, "copy", OPERANDS(state), NULL);
+    tensor_id sum = graph_apply(graph, "add", OPERANDS(moved, copied), NULL);
+    graph->tensors[sum].role = TENSOR_OUTPUT;
+    graph_hoist(graph);
+    assert_int_equal(graph_status(graph), STATUS_OK);
+    return sum;
+}
+
+/* Four steps, so that those whose submissions are measured one by one and those that are joined are among them. */
+static void assert_sum(struct plan *plan, tensor_id x, tensor_id sum, float expected) {
+    for (int step = 0; step < 4; step++) {
+        float *input = plan_input(plan, x);
+        for (int i = 0; i < 8; i++)
+            input[i] = 1;
+        assert_int_equal(plan_submit(plan), STATUS_OK);
+        assert_int_equal(plan_collect(plan), STATUS_OK);
+        assert_true(*(const float *)plan_output(plan, sum) == 1 + expected);
+    }
+}
+
+static void the_opening_runs_when_its_values_changed(void **state) {
+    struct fixture *f = *state;
+    struct graph graph, writer;
+    struct plan *plan, *writing;
+    struct vk_buffer *buffer;
+    tensor_id x, sum = build_opening(&graph, &x);
+    const float three[8] = {3}, five[8] = {5}, seven[8] = {7};
+    assert_int_equal(graph.opening, 1);
+    assert_string_equal(graph.nodes[0].op->name, "copy");
+    assert_int_equal(plan_create(f->d.store, &graph, &(struct plan_options){.slots = 1}, &plan), STATUS_OK);
+    assert_int_equal(plan_numbers(plan).dispatches, 2);
+    assert_sum(plan, x, sum, 0);
+    assert_int_equal(store_write(f->d.store, "state", 0, three, sizeof three), STATUS_OK);
+    assert_sum(plan, x, sum, 3);
+
+    /* Behind the store's back: no step notices, for none runs the opening again. */
+    assert_int_equal(store_get(f->d.store, "state", sizeof five, &buffer), STATUS_OK);
+    assert_int_equal(vk_write(buffer, 0, five, sizeof five), STATUS_OK);
+    assert_sum(plan, x, sum, 3);
+
+    /* Another plan's step writes the value. */
+    graph_create(&writer);
+    tensor_id from = graph_tensor(&writer, "from", DTYPE_F32, shape_vector(8), TENSOR_INPUT);
+    tensor_id target = graph_tensor(&writer, "state", DTYPE_F32, shape_vector(8), TENSOR_PERSISTENT);
+    graph_place(&writer, graph_apply(&writer, "copy", OPERANDS(from), NULL), target, 0);
+    assert_int_equal(plan_create(f->d.store, &writer, NULL, &writing), STATUS_OK);
+    memcpy(plan_input(writing, from), seven, sizeof seven);
+    assert_int_equal(plan_submit(writing), STATUS_OK);
+    assert_sum(plan, x, sum, 7);
+    plan_destroy(writing);
+    plan_destroy(plan);
+    graph_destroy(&writer);
+    graph_destroy(&graph);
+}
+
 static void nodes_run_one_at_a_time(void **state) {
     struct fixture *f = *state;
     struct plan *plan;
@@ -194,6 +255,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(steps_in_flight_keep_their_own_values, setup, teardown),
         cmocka_unit_test_setup_teardown(a_step_makes_nothing_new, setup, teardown),
         cmocka_unit_test_setup_teardown(persistent_values_are_shared_by_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_opening_runs_when_its_values_changed, setup, teardown),
         cmocka_unit_test_setup_teardown(nodes_run_one_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(guards_catch_a_stray_write, setup, teardown),
         cmocka_unit_test_setup_teardown(timings_cover_every_dispatch, setup, teardown),

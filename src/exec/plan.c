@@ -53,7 +53,7 @@ static void count_node(struct plan *plan, size_t index, const struct lowering *l
     graph_call(plan->graph, index, &call);
     if (call.op->multiply_adds)
         plan->numbers.flops += 2 * call.op->multiply_adds(&call);
-    for (uint32_t d = 0; d < lowering->count; d++)
+    for (uint32_t d = 0; d < lowering->count && index >= plan->graph->opening; d++)
         plan->numbers.bytes += lowering->dispatches[d].bytes;
     plan->dispatch_count += lowering->count;
     plan->first_dispatch[index + 1] = plan->dispatch_count;
@@ -257,6 +257,7 @@ static enum status lower_all(struct plan *plan) {
         if (status == STATUS_OK)
             count_node(plan, i, &lowerings[i]);
     }
+    plan->opening_dispatches = plan->first_dispatch[plan->graph->opening];
     if (status == STATUS_OK)
         status = create_arena(plan);
     if (status == STATUS_OK)
@@ -278,26 +279,27 @@ static double guess_ns(const struct bound_dispatch *bound) {
 
 static uint32_t piece_end(const struct plan *plan, uint32_t first) {
     double ns = 0;
-    uint32_t d = first;
+    uint32_t d = first, end = first < plan->opening_dispatches ? plan->opening_dispatches : plan->dispatch_count;
     do
         ns += guess_ns(&plan->dispatches[d++]);
-    while (d < plan->dispatch_count && ns + guess_ns(&plan->dispatches[d]) < PIECE_NS);
+    while (d < end && ns + guess_ns(&plan->dispatches[d]) < PIECE_NS);
     return d;
 }
 
 enum status plan_record_dispatches(struct plan *plan, struct vk_commands *commands, uint32_t first, uint32_t last) {
-    bool timed = plan->options.timestamps;
+    uint32_t opening = plan->opening_dispatches;
     for (uint32_t d = first; d < last; d++) {
+        bool timed = plan->options.timestamps && d >= opening;
         const struct bound_dispatch *bound = &plan->dispatches[d];
         if (bound->barrier && !plan->options.without_barriers)
             vk_record_barrier(commands);
-        if (timed && d == 0)
+        if (timed && d == opening)
             vk_record_timestamp(commands, 0);
         TRY(name_node(plan, bound->node,
                       vk_record_dispatch(commands, bound->kernel, bound->ranges, bound->range_count, bound->push,
                                          bound->push_count, bound->groups)));
         if (timed)
-            vk_record_timestamp(commands, d + 1);
+            vk_record_timestamp(commands, d - opening + 1);
     }
     return STATUS_OK;
 }
@@ -314,6 +316,7 @@ static enum status record_pieces(struct plan *plan) {
         TRY(vk_begin(piece->commands));
         TRY(plan_record_dispatches(plan, piece->commands, d, end));
         TRY(vk_end(piece->commands));
+        plan->opening_pieces += d < plan->opening_dispatches;
         d = end;
     }
     return STATUS_OK;
@@ -347,6 +350,27 @@ static enum status record_all(struct plan *plan) {
 
 /* ---- the public functions ---- */
 
+/* Which persistent roots the opening reads, and which ones a step writes. */
+static enum status note_persistent(struct plan *plan) {
+    const struct graph *graph = plan->graph;
+    TRY(memory_zeroed(2 * graph->tensor_count, sizeof *plan->reads, &plan->reads));
+    plan->writes = plan->reads + graph->tensor_count;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const tensor_id *in = graph->nodes[i].in, *out = graph->nodes[i].out;
+        for (int j = 0; i < graph->opening && j < OP_INPUTS; j++)
+            if (in[j] != TENSOR_NONE)
+                plan->reads[graph_root(graph, in[j], NULL)] = true;
+        for (int k = 0; k < OP_OUTPUTS; k++)
+            if (out[k] != TENSOR_NONE)
+                plan->writes[graph_root(graph, out[k], NULL)] = true;
+    }
+    for (size_t t = 0; t < graph->tensor_count; t++) {
+        plan->reads[t] &= graph->tensors[t].role == TENSOR_PERSISTENT;
+        plan->writes[t] &= graph->tensors[t].role == TENSOR_PERSISTENT;
+    }
+    return STATUS_OK;
+}
+
 static enum status create(struct plan *plan) {
     const struct graph *graph = plan->graph;
     TRY(graph_status(graph));
@@ -354,10 +378,11 @@ static enum status create(struct plan *plan) {
     TRY(memory_zeroed(graph->tensor_count + graph->node_count * LOWERING_SCRATCH, sizeof *plan->blocks, &plan->blocks));
     TRY(memory_zeroed(graph->node_count + 1, sizeof *plan->first_dispatch, &plan->first_dispatch));
     schedule_lifetimes(graph, plan->blocks);
+    TRY(note_persistent(plan));
     TRY(lower_all(plan));
     TRY(record_all(plan));
     plan->numbers.nodes = (uint32_t)graph->node_count;
-    plan->numbers.dispatches = plan->dispatch_count;
+    plan->numbers.dispatches = plan->dispatch_count - plan->opening_dispatches;
     plan->numbers.pieces = plan->piece_count;
     return STATUS_OK;
 }
@@ -408,6 +433,7 @@ void plan_destroy(struct plan *plan) {
     free(plan->blocks);
     free(plan->dispatches);
     free(plan->first_dispatch);
+    free(plan->reads);
     free(plan->pieces);
     free(plan->batch);
     free(plan->timestamps);
@@ -444,6 +470,8 @@ void plan_print(const struct plan *plan, FILE *file) {
         const struct bound_dispatch *first = &plan->dispatches[plan->first_dispatch[i]];
         char form[64];
         snprintf(form, sizeof form, first->variant ? "%s %u" : "%s", first->form, first->variant);
+        if (i == plan->graph->opening && i > 0)
+            fprintf(file, "---- what stands above runs only when the values that it reads have changed\n");
         fprintf(file, "%4u %-34s %-28s %-9s x%u%s", i, node->scope, node->op->name, form,
                 plan->first_dispatch[i + 1] - plan->first_dispatch[i], first->barrier ? " barrier" : "");
         for (int j = 0; node->op->inputs[j]; j++)
@@ -454,7 +482,7 @@ void plan_print(const struct plan *plan, FILE *file) {
     }
     const struct plan_numbers *n = &plan->numbers;
     fprintf(file,
-            "%u nodes, %u dispatches, %u barriers, %u command buffers\n"
+            "%u nodes, %u dispatches a step, %u barriers, %u command buffers\n"
             "arena %.1f MiB (lower bound %.1f MiB, without reuse %.1f MiB), persistent %.1f MiB\n",
             n->nodes, n->dispatches, n->barriers, n->pieces, (double)n->arena_bytes / 0x1p20,
             (double)n->lower_bound / 0x1p20, (double)n->unshared_bytes / 0x1p20, (double)n->persistent_bytes / 0x1p20);

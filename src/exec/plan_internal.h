@@ -44,7 +44,10 @@ struct plan {
     struct block *blocks; /* lifetimes and offsets: one a tensor, then LOWERING_SCRATCH a node */
     struct bound_dispatch *dispatches;
     uint32_t dispatch_count;
-    uint32_t *first_dispatch; /* of each node, and one past the end */
+    uint32_t *first_dispatch;                    /* of each node, and one past the end */
+    uint32_t opening_dispatches, opening_pieces; /* the graph's opening: the first of all */
+    uint64_t opening_version;                    /* of what it reads, when it ran last */
+    bool *reads, *writes;                        /* of each tensor: persistent roots the opening, any node */
 
     struct vk_buffer *inputs, *outputs;     /* on the device; NULL when there are none */
     struct vk_buffer *upload, *download;    /* mapped: `slots` copies of them */

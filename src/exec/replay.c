@@ -37,11 +37,26 @@ const void *plan_output(const struct plan *plan, tensor_id tensor) {
     return (const char *)vk_buffer_map(plan->download) + slot * plan->output_bytes + plan->locations[tensor].offset;
 }
 
+/* Grows with every change of the values that the opening reads. */
+static uint64_t version_read(const struct plan *plan) {
+    uint64_t version = 0;
+    for (size_t t = 0; t < plan->graph->tensor_count; t++)
+        if (plan->reads[t])
+            version += store_version(plan->store, plan->graph->tensors[t].name);
+    return version;
+}
+
+static void note_writes(struct plan *plan) {
+    for (size_t t = 0; t < plan->graph->tensor_count; t++)
+        if (plan->writes[t])
+            store_changed(plan->store, plan->graph->tensors[t].name);
+}
+
 /* Submits every piece for itself and keeps the shortest time seen. */
-static enum status submit_measured(struct plan *plan, uint32_t slot) {
+static enum status submit_measured(struct plan *plan, uint32_t slot, uint32_t first) {
     TRY(vk_submit(plan->device, &plan->before[slot], 1, &plan->tickets[slot]));
     TRY(vk_wait(plan->device, plan->tickets[slot]));
-    for (uint32_t p = 0; p < plan->piece_count; p++) {
+    for (uint32_t p = first; p < plan->piece_count; p++) {
         struct piece *piece = &plan->pieces[p];
         uint64_t start = clock_ns();
         TRY(vk_submit(plan->device, &piece->commands, 1, &plan->tickets[slot]));
@@ -53,11 +68,11 @@ static enum status submit_measured(struct plan *plan, uint32_t slot) {
 }
 
 /* Joins pieces into submissions that stay within the time budget by the measured times. */
-static enum status submit_joined(struct plan *plan, uint32_t slot) {
+static enum status submit_joined(struct plan *plan, uint32_t slot, uint32_t first) {
     uint32_t count = 0, submissions = 0;
     uint64_t ns = 0;
     plan->batch[count++] = plan->before[slot];
-    for (uint32_t p = 0; p < plan->piece_count; p++) {
+    for (uint32_t p = first; p < plan->piece_count; p++) {
         if (ns > 0 && ns + plan->pieces[p].ns > plan->options.budget_ns) {
             TRY(vk_submit(plan->device, plan->batch, count, &plan->tickets[slot]));
             count = 0;
@@ -75,11 +90,14 @@ static enum status submit_joined(struct plan *plan, uint32_t slot) {
 enum status plan_submit(struct plan *plan) {
     if (plan_pending(plan) >= plan->options.slots)
         return fail(STATUS_USAGE, "%u steps are pending, collect one first", plan_pending(plan));
-    uint32_t slot = next_slot(plan);
+    uint64_t version = version_read(plan);
+    uint32_t slot = next_slot(plan), first = version == plan->opening_version ? plan->opening_pieces : 0;
     if (plan->submitted < MEASURED_STEPS)
-        TRY(submit_measured(plan, slot));
+        TRY(submit_measured(plan, slot, first));
     else
-        TRY(submit_joined(plan, slot));
+        TRY(submit_joined(plan, slot, first));
+    plan->opening_version = version;
+    note_writes(plan);
     plan->submitted++;
     return STATUS_OK;
 }
@@ -114,6 +132,7 @@ static enum status record_nodes(struct plan *plan, struct vk_commands *commands,
 
 enum status plan_run_nodes(struct plan *plan, size_t first, size_t last) {
     struct vk_commands *commands;
+    note_writes(plan);
     TRY(vk_commands_create(plan->device, &commands));
     enum status status = record_nodes(plan, commands, first, last);
     if (status == STATUS_OK)
@@ -129,11 +148,17 @@ enum status plan_read(struct plan *plan, tensor_id tensor, void *stored) {
 
 enum status plan_write(struct plan *plan, tensor_id tensor, const void *stored) {
     const struct vk_range *range = &plan->locations[tensor];
+    const struct tensor *root = &plan->graph->tensors[graph_root(plan->graph, tensor, NULL)];
+    if (root->role == TENSOR_PERSISTENT)
+        store_changed(plan->store, root->name);
+    else
+        plan->opening_version = 0;
     return vk_write(range->buffer, range->offset, stored, range->bytes);
 }
 
 enum status plan_guard_fill(struct plan *plan) {
     assert(plan->options.guarded && plan->arena_count == 1);
+    plan->opening_version = 0;
     return vk_fill(plan->arena[0], 0, vk_buffer_bytes(plan->arena[0]), PLAN_CANARY);
 }
 
@@ -179,9 +204,11 @@ enum status plan_guard_check(struct plan *plan) {
 enum status plan_timings(struct plan *plan, const struct plan_timing **timings, uint32_t *count) {
     if (!plan->options.timestamps)
         return fail(STATUS_USAGE, "the plan was made without timestamps");
-    TRY(vk_timestamps_read(plan->device, plan->dispatch_count + 1, plan->timestamps));
-    for (uint32_t d = 0; d < plan->dispatch_count; d++) {
-        const struct bound_dispatch *bound = &plan->dispatches[d];
+    uint32_t opening = plan->opening_dispatches;
+    *count = plan->dispatch_count - opening;
+    TRY(vk_timestamps_read(plan->device, *count + 1, plan->timestamps));
+    for (uint32_t d = 0; d < *count; d++) {
+        const struct bound_dispatch *bound = &plan->dispatches[opening + d];
         const struct node *node = &plan->graph->nodes[bound->node];
         plan->timings[d] = (struct plan_timing){
             .op = node->op->name,
@@ -195,6 +222,5 @@ enum status plan_timings(struct plan *plan, const struct plan_timing **timings, 
         };
     }
     *timings = plan->timings;
-    *count = plan->dispatch_count;
     return STATUS_OK;
 }

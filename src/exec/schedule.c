@@ -13,6 +13,14 @@ static void touch(const struct graph *graph, struct block *blocks, tensor_id ten
     block->last = node;
 }
 
+static void touch_always(const struct graph *graph, struct block *blocks, tensor_id tensor) {
+    if (tensor == TENSOR_NONE)
+        return;
+    struct block *block = &blocks[graph_root(graph, tensor, NULL)];
+    block->first = 0;
+    block->last = (uint32_t)graph->node_count - 1;
+}
+
 void schedule_lifetimes(const struct graph *graph, struct block *blocks) {
     for (size_t t = 0; t < graph->tensor_count; t++) {
         const struct tensor *tensor = &graph->tensors[t];
@@ -26,6 +34,9 @@ void schedule_lifetimes(const struct graph *graph, struct block *blocks) {
         for (int k = 0; k < OP_OUTPUTS; k++)
             touch(graph, blocks, node->out[k], i, true);
     }
+    for (uint32_t i = 0; i < graph->opening; i++) /* what these compute serves many steps */
+        for (int k = 0; k < OP_OUTPUTS; k++)
+            touch_always(graph, blocks, graph->nodes[i].out[k]);
     for (size_t t = 0; t < graph->tensor_count; t++)
         if (blocks[t].last == UINT32_MAX)
             blocks[t].last = 0;

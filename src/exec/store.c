@@ -10,6 +10,7 @@ struct entry {
     char name[64];
     struct vk_buffer *buffer;
     uint64_t bytes;
+    uint64_t version;
 };
 
 struct store {
@@ -53,7 +54,7 @@ enum status store_get(struct store *store, const char *name, uint64_t bytes, str
     if (!entry) {
         TRY(memory_grow(&store->entries, &store->capacity, store->count + 1, sizeof *store->entries));
         entry = &store->entries[store->count];
-        *entry = (struct entry){.bytes = bytes};
+        *entry = (struct entry){.bytes = bytes, .version = 1};
         snprintf(entry->name, sizeof entry->name, "%s", name);
         TRY(vk_buffer_create(store->device, VK_MEMORY_DEVICE, bytes, &entry->buffer));
         store->count++;
@@ -77,6 +78,7 @@ static enum status find_part(struct store *store, const char *name, uint64_t off
 enum status store_write(struct store *store, const char *name, uint64_t offset, const void *data, uint64_t bytes) {
     struct entry *entry;
     TRY(find_part(store, name, offset, bytes, &entry));
+    entry->version++;
     return vk_write(entry->buffer, offset, data, bytes);
 }
 
@@ -84,6 +86,17 @@ enum status store_read(struct store *store, const char *name, uint64_t offset, v
     struct entry *entry;
     TRY(find_part(store, name, offset, bytes, &entry));
     return vk_read(entry->buffer, offset, data, bytes);
+}
+
+uint64_t store_version(const struct store *store, const char *name) {
+    const struct entry *entry = find(store, name);
+    return entry ? entry->version : 0;
+}
+
+void store_changed(struct store *store, const char *name) {
+    struct entry *entry = find(store, name);
+    if (entry)
+        entry->version++;
 }
 
 uint64_t store_bytes(const struct store *store) {

@@ -24,6 +24,11 @@ CHECKED enum status store_write(struct store *store, const char *name, uint64_t 
                                 uint64_t bytes);
 CHECKED enum status store_read(struct store *store, const char *name, uint64_t offset, void *data, uint64_t bytes);
 
+/* How often `name` was written: by store_write, and by whoever said so with store_changed. 0: there is no such value.
+ */
+uint64_t store_version(const struct store *store, const char *name);
+void store_changed(struct store *store, const char *name);
+
 /* Bytes held by all values. */
 uint64_t store_bytes(const struct store *store);
 

@@ -265,3 +265,53 @@ tensor_id graph_place(struct graph *graph, tensor_id tensor, tensor_id base, uin
     value->role = graph->tensors[base].role;
     return tensor;
 }
+
+/* ---- nodes that need not run in every step ---- */
+
+/* varies[root]: whether the root's value may differ from step to step as far as its role and its writers say. */
+static void find_varying(const struct graph *graph, uint32_t *writers, bool *varies) {
+    for (size_t i = 0; i < graph->node_count; i++)
+        for (int k = 0; k < OP_OUTPUTS; k++)
+            if (graph->nodes[i].out[k] != TENSOR_NONE)
+                writers[graph_root(graph, graph->nodes[i].out[k], NULL)]++;
+    for (size_t t = 0; t < graph->tensor_count; t++) {
+        enum tensor_role role = graph->tensors[t].role;
+        varies[t] = role == TENSOR_INPUT || writers[t] != (role == TENSOR_PERSISTENT ? 0 : 1);
+    }
+}
+
+/* Whether the node's results stay as they are; if not, they vary. */
+static bool settled(const struct graph *graph, const struct node *node, bool *varies) {
+    bool any = false;
+    for (int j = 0; j < OP_INPUTS; j++)
+        any |= node->in[j] != TENSOR_NONE && varies[graph_root(graph, node->in[j], NULL)];
+    for (int k = 0; k < OP_OUTPUTS; k++)
+        any |= node->out[k] != TENSOR_NONE && varies[graph_root(graph, node->out[k], NULL)];
+    for (int k = 0; any && k < OP_OUTPUTS; k++)
+        if (node->out[k] != TENSOR_NONE)
+            varies[graph_root(graph, node->out[k], NULL)] = true;
+    return !any;
+}
+
+void graph_hoist(struct graph *graph) {
+    if (graph->status != STATUS_OK || graph->node_count == 0)
+        return;
+    uint32_t *writers = calloc(graph->tensor_count, sizeof *writers);
+    bool *varies = calloc(graph->tensor_count, sizeof *varies);
+    struct node *later = malloc(graph->node_count * sizeof *later);
+    size_t later_count = 0;
+    if (writers && varies && later) {
+        find_varying(graph, writers, varies);
+        for (size_t i = 0; i < graph->node_count; i++)
+            if (settled(graph, &graph->nodes[i], varies))
+                graph->nodes[graph->opening++] = graph->nodes[i];
+            else
+                later[later_count++] = graph->nodes[i];
+        memcpy(graph->nodes + graph->opening, later, later_count * sizeof *later);
+    } else {
+        graph_fail(graph, STATUS_MEMORY, "out of host memory for the order of %zu nodes", graph->node_count);
+    }
+    free(writers);
+    free(varies);
+    free(later);
+}

@@ -21,6 +21,7 @@ struct graph {
     size_t tensor_count, tensor_capacity;
     struct node *nodes;
     size_t node_count, node_capacity;
+    size_t opening; /* the first so many nodes depend on values only that no node writes; see graph_hoist */
     char scope[64];
     enum status status;
     char message[512]; /* the sentence of the first failure */
@@ -82,5 +83,12 @@ void graph_gradient(struct graph *graph, tensor_id value, tensor_id seed, const 
  * view, or persistent, is copied there by a "copy" node instead. Returns the value to use from now on.
  */
 tensor_id graph_place(struct graph *graph, tensor_id tensor, tensor_id base, uint64_t offset);
+
+/*
+ * Moves the nodes whose results follow from persistent values that the graph does not write to the front and counts
+ * them in `opening`: a plan runs them again only when such a value has changed, not in every step. Call it on the
+ * finished graph.
+ */
+void graph_hoist(struct graph *graph);
 
 #endif

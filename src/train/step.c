@@ -221,6 +221,8 @@ static void build(const struct model *model, struct step *step) {
     step->forward_nodes = graph->node_count;
     if (options->kind == STEP_TRAIN)
         optimize(model, step, differentiate(model, step, loss));
+    else
+        graph_hoist(graph);
     graph_scope(graph, "%s", "");
 }
 
