@@ -219,7 +219,7 @@ struct rvk_train_options {
     uint32_t steps;      /* stop and save after so many steps in this call, with RVK_OK; 0: do not */
     bool profile;        /* time every dispatch */
     const char *trace;   /* profile: file for one step in Chrome's trace format */
-    FILE *plan;          /* print what a step does, one line an op, to this file */
+    FILE *plan;          /* print what a step does to this file: its ops and their kernels */
 
     /* Called from the calling thread, each may be NULL. */
     void (*on_start)(void *user, const struct rvk_run *run);

@@ -200,6 +200,8 @@ static enum status bind_dispatch(const struct plan *plan, size_t index, const st
     bound->bytes = dispatch->bytes;
     bound->push_count = dispatch->push_count;
     memcpy(bound->push, dispatch->push, sizeof bound->push);
+    bound->constant_count = dispatch->constant_count;
+    memcpy(bound->constants, dispatch->constants, sizeof bound->constants);
     memcpy(bound->groups, dispatch->groups, sizeof bound->groups);
     bound->range_count = dispatch->operand_count;
     for (uint32_t i = 0; i < dispatch->operand_count; i++)
@@ -464,6 +466,15 @@ static void print_bytes(FILE *file, const struct plan *plan, const char *what, t
         fprintf(file, "@%llu[%u-%u]", (unsigned long long)plan->locations[tensor].offset, block->first, block->last);
 }
 
+/* Kernel, specialization constants, the subgroup size it must have, and its share of the work. */
+static void print_dispatch(FILE *file, const struct bound_dispatch *bound) {
+    fprintf(file, "       %s constants=", bound->kernel_name);
+    for (uint32_t i = 0; i < bound->constant_count; i++)
+        fprintf(file, "%s%u", i ? "," : "", bound->constants[i]);
+    fprintf(file, " subgroup=%u groups=%ux%ux%u flops=%g\n", vk_kernel_interface(bound->kernel)->subgroup_size,
+            bound->groups[0], bound->groups[1], bound->groups[2], bound->flops);
+}
+
 void plan_print(const struct plan *plan, FILE *file) {
     for (uint32_t i = 0; i < plan->graph->node_count; i++) {
         const struct node *node = &plan->graph->nodes[i];
@@ -479,6 +490,8 @@ void plan_print(const struct plan *plan, FILE *file) {
         for (int k = 0; node->op->outputs[k]; k++)
             print_bytes(file, plan, node->op->outputs[k], node->out[k]);
         fputc('\n', file);
+        for (uint32_t d = plan->first_dispatch[i]; d < plan->first_dispatch[i + 1]; d++)
+            print_dispatch(file, &plan->dispatches[d]);
     }
     const struct plan_numbers *n = &plan->numbers;
     fprintf(file,

@@ -90,7 +90,8 @@ struct plan_timing {
 };
 CHECKED enum status plan_timings(struct plan *plan, const struct plan_timing **timings, uint32_t *count);
 
-/* Node, form, dispatches, offsets and lifetimes as text, one line a node (--print-plan). */
+/* Node, form, dispatches, offsets and lifetimes as text: one line a node, one more for each of its kernels
+ * (--print-plan). */
 void plan_print(const struct plan *plan, FILE *file);
 
 #endif

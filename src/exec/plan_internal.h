@@ -15,6 +15,7 @@ struct bound_dispatch {
     struct vk_range ranges[DISPATCH_OPERANDS];
     uint32_t range_count;
     uint32_t push[DISPATCH_PUSH], push_count;
+    uint32_t constants[DISPATCH_CONSTANTS], constant_count; /* for reports */
     uint32_t groups[3];
     uint32_t node;
     bool barrier; /* one must stand before it */

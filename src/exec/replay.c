@@ -67,13 +67,15 @@ static enum status submit_measured(struct plan *plan, uint32_t slot, uint32_t fi
     return vk_submit(plan->device, &plan->after[slot], 1, &plan->tickets[slot]);
 }
 
-/* Joins pieces into submissions that stay within the time budget by the measured times. */
+/* Joins pieces into submissions that stay within the time budget by the measured times, and within the number of
+ * command buffers that one may have (`after` is one more). */
 static enum status submit_joined(struct plan *plan, uint32_t slot, uint32_t first) {
     uint32_t count = 0, submissions = 0;
     uint64_t ns = 0;
     plan->batch[count++] = plan->before[slot];
     for (uint32_t p = first; p < plan->piece_count; p++) {
-        if (ns > 0 && ns + plan->pieces[p].ns > plan->options.budget_ns) {
+        bool over = ns > 0 && ns + plan->pieces[p].ns > plan->options.budget_ns;
+        if (over || count + 1 == VK_SUBMISSION_COMMANDS) {
             TRY(vk_submit(plan->device, plan->batch, count, &plan->tickets[slot]));
             count = 0;
             ns = 0;

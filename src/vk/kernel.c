@@ -139,7 +139,7 @@ static enum status create_layout(struct vk_device *device, struct vk_kernel *ker
  * A kernel with subgroup operations whose workgroup is made of whole subgroups gets full ones of the size that the
  * facts give, where the device can promise it.
  */
-static void pin_subgroups(const struct vk_device *device, const struct reflection *reflection,
+static void pin_subgroups(const struct vk_device *device, struct reflection *reflection,
                           VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT *size,
                           VkPipelineShaderStageCreateInfo *stage) {
     uint32_t subgroup = vk_facts(device)->subgroup_size;
@@ -153,6 +153,7 @@ static void pin_subgroups(const struct vk_device *device, const struct reflectio
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
         .requiredSubgroupSize = subgroup};
     stage->pNext = size;
+    reflection->interface.subgroup_size = subgroup;
 }
 
 static enum status create_pipeline(struct vk_device *device, struct vk_kernel *kernel, VkShaderModule module) {

@@ -62,13 +62,12 @@ static enum status collect(VkCommandBuffer handles[], struct vk_commands *const 
 }
 
 enum status vk_submit(struct vk_device *device, struct vk_commands *const *commands, uint32_t count, uint64_t *ticket) {
-    enum { LIMIT = 256 };
-    VkCommandBuffer handles[LIMIT];
+    VkCommandBuffer handles[VK_SUBMISSION_COMMANDS];
     *ticket = 0;
     if (device->lost)
         return lost(device);
-    if (count > LIMIT)
-        return fail(STATUS_USAGE, "%u command buffers in one submission: at most %d", count, LIMIT);
+    if (count > VK_SUBMISSION_COMMANDS)
+        return fail(STATUS_USAGE, "%u command buffers in one submission: at most %d", count, VK_SUBMISSION_COMMANDS);
     TRY(collect(handles, commands, count));
     uint64_t next = device->submitted + 1;
     VkFence fence = device->fences[next % PENDING_SUBMISSIONS];

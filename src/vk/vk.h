@@ -94,6 +94,7 @@ struct vk_interface {
     } bindings[VK_BINDINGS];
     uint32_t push_bytes;
     uint32_t group_size[3]; /* after specialization */
+    uint32_t subgroup_size; /* that the pipeline requires; 0: the driver chooses */
     uint32_t shared_bytes;  /* after specialization; 0 when a size is computed in a way that is not followed */
 };
 
@@ -143,6 +144,8 @@ CHECKED enum status vk_timestamps_read(struct vk_device *device, uint32_t count,
 bool vk_timestamps_supported(const struct vk_device *device);
 
 /* ---- submission ---- */
+
+enum { VK_SUBMISSION_COMMANDS = 256 }; /* command buffers of one submission, at most */
 
 /* Submits the command buffers in order; *ticket numbers the submission. Never waits, unless 64 submissions are pending.
  */

@@ -1,0 +1,149 @@
+#!/bin/sh
+# Compiles every kernel of a training step with the compilers of GPUs that are not there, and prints what these say: no
+# kernel runs, the shares of peak are estimates from the instructions of the hot loop. docs/gpu.txt keeps the output.
+#   sh tools/gpu_table.sh LAB [MODEL...]         MODEL: default resnet20 resnet50
+# LAB is a folder with two programs: `run DRIVER PROGRAM...` runs a program on the pretended GPU that the variable GPU
+# names; `spvstat` prints a compiler's statistics of one SPIR-V file as JSON.
+# PROGRAM (default build/resnet-vk) and GPUS (default: all of the table below) may be set in the environment.
+set -eu
+cd "$(dirname "$0")/.."
+lab=$1
+shift
+[ $# -gt 0 ] || set -- resnet20 resnet50
+program=${PROGRAM:-build/resnet-vk}
+spirv=$(dirname "$program")/spirv
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export XDG_CACHE_HOME="$work" MESA_SHADER_CACHE_DISABLE=true
+
+# GPU, and what a convolution there should reach: share of peak, LDS bytes and other instructions a multiply-add, waves.
+bars='amd:vega10 0.55 1.1 0.25 0
+amd:navi21 0.60 1.1 0.25 4
+amd:navi31 0.85 1.1 0.25 4
+amd:navi48 0.85 1.1 0.25 4
+intel:0x56a0 0.36 1.65 0.25 0
+intel:0xe20b 0.36 1.65 0.25 0
+nvidia:0x162 0.58 1.1 0.25 0
+nvidia:0x172 0.40 1.1 0.25 0'
+
+driver() {
+    case $1 in amd:*) echo radeon ;; intel:*) echo intel ;; *) echo nouveau ;; esac
+}
+
+# Large images go with small batches.
+batch() {
+    case $1 in resnet18 | resnet34 | resnet50 | resnet101 | resnet152) echo 8 ;; *) echo 128 ;; esac
+}
+
+# A line for each pipeline: kernel, constants (- for none), subgroup size, flop of all models' steps, uses, first use.
+list_pipelines() {
+    for model; do
+        GPU=$gpu "$lab/run" "$(driver "$gpu")" "$program" bench --model "$model" --batch "$(batch "$model")" \
+            --print-plan --samples 5 2>/dev/null
+    done | awk '
+        $1 ~ /^[0-9]+$/ && NF > 5 {
+            use = ""
+            for (i = 2; i < NF; i++)
+                if ($i ~ /^x[0-9]+$/) { use = $(i - 2); break }
+            for (; i <= NF; i++)
+                if ($i ~ /^(x|dy|weight|residual\?|a|logits|parameters)=/ && !index(use, $i)) {
+                    sub(/@.*/, "", $i)
+                    use = use " " $i
+                }
+        }
+        $2 ~ /^constants=/ {
+            for (i = 2; i <= 5; i++)
+                sub(/.*=/, "", $i)
+            key = $1 " " ($2 == "" ? "-" : $2) " " $3
+            if (!(key in uses))
+                first[key] = use
+            flops[key] += $5
+            uses[key]++
+        }
+        END {
+            for (key in uses)
+                print key, flops[key], uses[key], first[key]
+        }' | sort -k1,1 -k2,2n
+}
+
+# Appends the statistics, as one JSON line, to each line of the list.
+measure() {
+    while read -r kernel constants subgroup rest; do
+        set -- -m
+        [ "$constants" = - ] || set -- "$@" -S "$constants"
+        [ "$subgroup" = 0 ] || set -- "$@" -w "$subgroup"
+        printf '%s %s %s %s\t' "$kernel" "$constants" "$subgroup" "$rest"
+        GPU=$gpu "$lab/run" "$(driver "$gpu")" "$lab/spvstat" "$@" "$spirv/$kernel.spv" 2>/dev/null
+    done
+}
+
+print_table() {
+    awk -F '\t' -v bar="$bar" '
+        function number(json, key) { # the first number of this name, 0 without one
+            if (!match(json, "\"" key "\":[-0-9.e+]+"))
+                return 0
+            return substr(json, RSTART + length(key) + 3, RLENGTH - length(key) - 3) + 0
+        }
+        function total(json, keys, list, count, sum) {
+            for (count = split(keys, list, "/"); count; count--)
+                sum += number(json, list[count])
+            return sum
+        }
+        BEGIN {
+            split(bar, want, " ")
+            lowest = 9
+            printf "%-38s %-28s %4s %5s %5s %6s %6s %5s %5s %5s %6s %6s  %s\n", "kernel", "constants", "size", "waves",
+                   "regs", "spills", "access", "flop", "LDS", "other", "bound", "share", "first of its uses"
+        }
+        {
+            split($1, field, " ")
+            first = $1
+            sub(/^[^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ /, "", first)
+            hot = substr($2, index($2, "\"hot\":"))
+            whole = substr($2, index($2, "\"whole\":"))
+            spills = total($2, "Spilled SGPRs/Spilled VGPRs/Scratch size/Spills/Spills to memory/Scratch Memory Size")
+            waves = number($2, "waves_per_simd") + number($2, "Max warps.SM") / 4
+            registers = total($2, "VGPRs/Number of GPRs/Max live registers")
+            size = number($2, "subgroup")
+            # Bytes a clock of the cache behind one SIMD, as the statistics assume it.
+            rate = gpu ~ /vega/ ? 16 : gpu ~ /amd/ ? 64 : gpu ~ /nvidia/ ? 16 : gpu ~ /0x56a0/ ? 4 : 8
+            accesses = number(whole, "vmem_load") + number(whole, "vmem_store")
+            access = accesses ? number(whole, "vmem_clk") * rate / size / accesses : 0
+            macs = field[4] > 0 ? number(hot, "fma") : 0
+            text = sprintf("%-38s %-28s %4d %5.1f %5d %6d %6.1f", field[1], field[2], size, waves, registers, spills,
+                           access)
+            all_spills += spills
+            if (!macs) {
+                printf "%s %37s %s\n", text, "", first
+                next
+            }
+            lds = number(hot, "lds_bytes_per_mac")
+            other = total(hot, "alu/trans/quarter") / macs
+            share = number(hot, "peak_frac_fma_serial")
+            match(hot, /"bound":"[a-z]+/)
+            below = field[1] ~ /^conv2d/ && (share < want[2] - 0.005 || lds > want[3] + 0.005 || other > want[4] || waves < want[5] || spills)
+            printf "%s %5.1f %5.2f %5.2f %6s %6.3f%s %s\n", text, field[4] / 1e9, lds, other,
+                   substr(hot, RSTART + 9, RLENGTH - 9), share, below ? "-" : " ", first
+            if (field[1] !~ /^conv2d/)
+                next
+            flops += field[4]
+            time += field[4] / share
+            reached += below ? 0 : field[4]
+            if (share < lowest)
+                lowest = share
+        }
+        END {
+            printf "%s: share of peak %.3f over all convolutions (asked: %s), lowest %.3f; %.1f %% of their flop are in " \
+                   "kernels without a shortfall (-); %d spills\n\n", want[1], flops / time, want[2], lowest,
+                   100 * reached / flops, all_spills
+        }' gpu="$gpu" -
+}
+
+echo "$bars" | while read -r bar; do
+    gpu=${bar%% *}
+    case " ${GPUS:-$gpu} " in *" $gpu "*) ;; *) continue ;; esac
+    GPU=$gpu "$lab/run" "$(driver "$gpu")" "$lab/spvstat" -i </dev/null 2>/dev/null |
+        sed 's/^{"device":"\([^"]*\)","driver":"\([^"]*\)".*/== \1, \2/' && echo
+    list_pipelines "$@" </dev/null >"$work/list"
+    measure <"$work/list" | print_table
+done
