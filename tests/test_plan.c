@@ -114,7 +114,7 @@ static void persistent_values_are_shared_by_name(void **state) {
     plan_destroy(plan);
 }
 
-/* copy(copy(relu(x) + copy(state))): the innermost copy is the opening. */
+/* copy(copy(copy(relu(x) + copy(state)))): the innermost copy is the opening. */
 static tensor_id build_opening(struct graph *graph, tensor_id *x) {
     graph_create(graph);
     *x = graph_tensor(graph, "x", DTYPE_F32, shape_vector(8), TENSOR_INPUT);
@@ -122,8 +122,8 @@ static tensor_id build_opening(struct graph *graph, tensor_id *x) {
     tensor_id moved = graph_apply(graph, "relu", OPERANDS(*x), NULL);
     tensor_id copied = graph_apply(graph, "copy", OPERANDS(state), NULL);
     tensor_id sum = graph_apply(graph, "add", OPERANDS(moved, copied), NULL);
-    tensor_id middle = graph_apply(graph, "copy", OPERANDS(sum), NULL); /* could stand where the opening's copy is */
-    sum = graph_apply(graph, "copy", OPERANDS(middle), NULL);
+    for (int i = 0; i < 3; i++) /* values that could stand where relu(x) and the opening's copy are */
+        sum = graph_apply(graph, "copy", OPERANDS(sum), NULL);
     graph->tensors[sum].role = TENSOR_OUTPUT;
     graph_hoist(graph);
     assert_int_equal(graph_status(graph), STATUS_OK);
@@ -152,7 +152,7 @@ static void the_opening_runs_when_its_values_changed(void **state) {
     assert_int_equal(graph.opening, 1);
     assert_string_equal(graph.nodes[0].op->name, "copy");
     assert_int_equal(plan_create(f->d.store, &graph, &(struct plan_options){.slots = 1}, &plan), STATUS_OK);
-    assert_int_equal(plan_numbers(plan).dispatches, 4);
+    assert_int_equal(plan_numbers(plan).dispatches, 5);
     assert_sum(plan, x, sum, 0);
     assert_int_equal(store_write(f->d.store, "state", 0, three, sizeof three), STATUS_OK);
     assert_sum(plan, x, sum, 3);
