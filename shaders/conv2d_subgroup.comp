@@ -29,8 +29,8 @@ layout(constant_id = 6) const int DILATION = 1;
 layout(constant_id = 7) const int PADDING = 0;
 layout(constant_id = 8) const int WIDTH = 0; // if not 0: the source has so many columns, and a block spans all of them
 layout(constant_id = 9) const uint BACKWARD = 0;
-layout(constant_id = 10) const uint FLAGS = 0; // forward: what is added and done at the end
-const uint RELU = 1u, BIAS = 2u, RESIDUAL = 4u;
+layout(constant_id = 10) const uint FLAGS = 0; // what is added and done at the end
+const uint RELU = 1u, BIAS = 2u, RESIDUAL = 4u, MASK = 8u;
 
 // First source column of a block that starts at column 0, and how many it needs. (The division rounds down.)
 const int FIRST = WIDTH > 0 ? 0 : BACKWARD != 0u
@@ -42,7 +42,7 @@ const uint TEAMS = SUBGROUP / LANES;
 
 INPUT(0, source);
 INPUT(1, weight);
-INPUT(2, bias);
+INPUT(2, bias); // or, with MASK, the values that must be positive
 INPUT(3, residual);
 OUTPUT(4, target);
 layout(push_constant) uniform Push {
@@ -152,6 +152,8 @@ void main() {
                 result += LOAD(residual, at);
             precise vec4 positive = mix(result, vec4(0.0), lessThan(result, vec4(0.0))); // max() would lose a NaN
             result = (FLAGS & RELU) != 0u ? positive : result;
+            if ((FLAGS & MASK) != 0u)
+                result = mix(vec4(0.0), result, greaterThan(LOAD(bias, at), vec4(0.0)));
             target[at] = mix(vec4(0.0), result, lessThan(4 * quad + ivec4(0, 1, 2, 3), ivec4(target_channels)));
         }
 }

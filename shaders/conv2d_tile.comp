@@ -21,12 +21,12 @@ layout(constant_id = 3) const uint DEPTH = 8;
 layout(constant_id = 4) const uint ROWS = 8;
 layout(constant_id = 5) const uint COLUMNS = 4;
 layout(constant_id = 6) const uint BACKWARD = 0;
-layout(constant_id = 7) const uint FLAGS = 0; // forward: what is added and done at the end
-const uint RELU = 1u, BIAS = 2u, RESIDUAL = 4u;
+layout(constant_id = 7) const uint FLAGS = 0; // what is added and done at the end
+const uint RELU = 1u, BIAS = 2u, RESIDUAL = 4u, MASK = 8u;
 
 INPUT(0, source);
 INPUT(1, weight);
-INPUT(2, bias);
+INPUT(2, bias); // or, with MASK, the values that must be positive
 INPUT(3, residual);
 OUTPUT(4, target);
 layout(push_constant) uniform Push {
@@ -180,6 +180,8 @@ void main() {
                 result += LOAD(residual, at * target_quads + quad);
             precise vec4 positive = mix(result, vec4(0.0), lessThan(result, vec4(0.0))); // max() would lose a NaN
             result = (FLAGS & RELU) != 0u ? positive : result;
+            if ((FLAGS & MASK) != 0u)
+                result = mix(vec4(0.0), result, greaterThan(LOAD(bias, at * target_quads + quad), vec4(0.0)));
             // The padding stays zero also where a NaN met the weights' padding.
             target[at * target_quads + quad] =
                 mix(vec4(0.0), result, lessThan(4 * quad + ivec4(0, 1, 2, 3), ivec4(target_channels)));

@@ -47,6 +47,16 @@ struct form {
     bool (*lower)(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 };
 
+/*
+ * Another op's node that an op can do on the way: one that reads this op's output 0 as operand `own` of two and is its
+ * only reader. The other operand then becomes this op's optional operand `operand`. Listed, and done, in the order of
+ * the operands.
+ */
+struct absorption {
+    const char *op;
+    uint8_t own, operand;
+};
+
 struct op {
     const char *name;
     const char *inputs[OP_INPUTS + 1];   /* NULL-terminated */
@@ -89,6 +99,8 @@ struct op {
      */
     void (*gradient)(struct graph *graph, const struct node *node, const tensor_id dout[], const bool need[],
                      tensor_id din[]);
+
+    struct absorption absorbs[4]; /* ends with a NULL op; see ir/absorb.h */
 
     /* Optional: multiply-adds of one evaluation, for GFLOP/s (convolutions and dense layers have it, nothing else). */
     double (*multiply_adds)(const struct call *call);

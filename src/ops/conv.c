@@ -2,7 +2,7 @@
  * conv: two-dimensional convolution (cross-correlation, as networks use it) and its gradients.
  *
  *   conv2d                  y  = relu?(conv(x, weight) + bias + residual)
- *   conv2d_backward_input   dx = sum over the outputs that read x
+ *   conv2d_backward_input   dx = (sum over the outputs that read x + addend) where mask > 0, else 0
  *   conv2d_backward_weight  dweight = sum over all images and output positions
  */
 #include "ir/op.h"
@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-enum { X, WEIGHT, BIAS, RESIDUAL };
+enum { X, WEIGHT, BIAS, RESIDUAL, /* of conv2d_backward_input: */ ADDEND = 2, MASK };
 
 /* ---- shapes ---- */
 
@@ -62,6 +62,11 @@ static enum status infer_input(const struct call *call, struct tensor out[]) {
         return fail(STATUS_USAGE, "h=%g w=%g with %llu channels is no size of x", attr(call, "h"), attr(call, "w"),
                     (unsigned long long)channels);
     TRY(check_dy(&conv, dy));
+    char text[2][48];
+    for (int j = ADDEND; j <= MASK; j++)
+        if (call->in[j] && !shape_equal(call->in[j]->shape, conv.x))
+            return fail(STATUS_USAGE, "%s is %s, dx is %s", j == MASK ? "mask" : "addend",
+                        shape_print(call->in[j]->shape, text[0]), shape_print(conv.x, text[1]));
     out[0].dtype = DTYPE_F32;
     out[0].shape = conv.x;
     return STATUS_OK;
@@ -199,7 +204,17 @@ static void reference_input(const struct call *call, const double *const in[], d
     double terms = (double)conv.weight.d[KH] * conv.weight.d[KW] * conv.weight.d[KO] / conv.groups;
     clear(count, out[0], bound[0]);
     for_each_tap(&conv, add_to_dx, in, out[0], bound[0]);
-    finish_bounds(count, terms, out[0], bound[0]);
+    for (uint64_t i = 0; i < count && in[ADDEND]; i++) {
+        out[0][i] += in[ADDEND][i];
+        bound[0][i] += fabs(in[ADDEND][i]);
+    }
+    finish_bounds(count, terms + !!in[ADDEND], out[0], bound[0]);
+    for (uint64_t i = 0; i < count && in[MASK]; i++) {
+        if (in[MASK][i] > 0 && in[MASK][i] < 0x1p-126) /* a denormal may count as zero */
+            bound[0][i] += fabs(out[0][i]);
+        if (!(in[MASK][i] > 0))
+            out[0][i] = bound[0][i] = 0;
+    }
 }
 
 static void add_to_dweight(const struct conv_geometry *conv, struct tap tap, const double *const in[], double *sum,
@@ -342,21 +357,22 @@ const struct op op_conv2d = {
 static const char *const cases_input[] = {
     "dy=1x1x1x1 weight=1x1x1x1 h=1 w=1",
     "dy=2x9x7x7 weight=3x3x5x7 h=9 w=7" PAD1,
-    "dy=3x8x8x16 weight=3x3x16x16 h=8 w=8" PAD1,
+    "dy=3x8x8x16 weight=3x3x16x16 addend=3x8x8x16 mask=3x8x8x16 h=8 w=8" PAD1,
     "dy=2x8x8x12 weight=1x1x8x12 h=8 w=8",
     "dy=2x5x5x32 weight=3x3x16x32 h=9 w=9" PAD1 STRIDE2,
-    "dy=2x5x5x32 weight=3x3x16x32 h=10 w=10" PAD1 STRIDE2,
+    "dy=2x5x5x32 weight=3x3x16x32 addend=2x10x10x16 mask=2x10x10x16 h=10 w=10" PAD1 STRIDE2,
     "dy=2x4x4x32 weight=3x3x16x32 h=8 w=8 pad_bottom=1 pad_right=1" STRIDE2,
     "dy=2x4x4x32 weight=1x1x16x32 h=8 w=8" STRIDE2,
     "dy=1x7x3x6 weight=2x5x3x6 h=7 w=10 pad_left=3 pad_top=2 stride_w=3 dilation_h=2",
     "dy=2x10x10x64 weight=7x7x3x64 h=20 w=20" PAD3 STRIDE2,
     "dy=2x9x9x8 weight=3x3x8x8 h=9 w=9 pad_top=2 pad_bottom=2 pad_left=2 pad_right=2 dilation_h=2 dilation_w=2",
-    "dy=2x5x5x8 weight=3x3x8x8 h=9 w=9 pad_top=2 pad_bottom=2 pad_left=2 pad_right=2 dilation_h=2 dilation_w=2" STRIDE2,
-    "dy=2x7x7x10 weight=3x3x3x10 h=7 w=7 groups=2" PAD1,
+    "dy=2x5x5x8 weight=3x3x8x8 addend=2x9x9x8 h=9 w=9 pad_top=2 pad_bottom=2 pad_left=2 pad_right=2 dilation_h=2 "
+    "dilation_w=2" STRIDE2,
+    "dy=2x7x7x10 weight=3x3x3x10 addend=2x7x7x6 mask=2x7x7x6 h=7 w=7 groups=2" PAD1,
     "dy=2x7x7x6 weight=3x3x1x6 h=7 w=7 groups=6" PAD1,
     "dy=2x4x4x16 weight=3x3x4x16 h=7 w=7 groups=2" PAD1 STRIDE2,
     "dy=1x32x32x16 weight=3x3x16x16 h=32 w=32" PAD1,
-    "dy=1x16x16x32 weight=3x3x32x32 h=16 w=16" PAD1,
+    "dy=1x16x16x32 weight=3x3x32x32 mask=1x16x16x32 h=16 w=16" PAD1,
     "dy=3x8x8x64 weight=3x3x64x64 h=8 w=8" PAD1,
     "dy=1x7x7x128 weight=3x3x40x128 h=7 w=7" PAD1,
     "+dy=1x7x7x512 weight=3x3x40x512 h=7 w=7" PAD1,
@@ -370,7 +386,7 @@ static const char *const cases_input[] = {
 
 const struct op op_conv2d_backward_input = {
     .name = "conv2d_backward_input",
-    .inputs = {"dy", "weight"},
+    .inputs = {"dy", "weight", "addend?", "mask?"},
     .outputs = {"dx"},
     .attributes = {{"stride_h", 1},
                    {"stride_w", 1},
@@ -385,7 +401,8 @@ const struct op op_conv2d_backward_input = {
                    {"w", 0}},
     .infer = infer_input,
     .reference = reference_input,
-    .by_image = 1u << 0,
+    .by_image = 1u << 0 | 1u << ADDEND | 1u << MASK,
+    .absorbs = {{"add", 0, ADDEND}, {"add", 1, ADDEND}, {"relu_backward", 1, MASK}},
     .forms = {{"subgroup", conv_forms_subgroup_input},
               {"tile", conv_forms_tile_input},
               {"plain", conv_forms_plain_input},

@@ -26,6 +26,15 @@ bool conv_forms_plain(const struct call *call, const struct device_facts *facts,
 bool conv_forms_plain_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_plain_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 
+/* What the kernels of conv2d and conv2d_backward_input add and do at the end: bits of their `flags`. */
+enum { CONV_RELU = 1, CONV_BIAS = 2, CONV_RESIDUAL = 4, CONV_MASK = 8 };
+
+/*
+ * Binds source, weights, bias or mask, residual and target; returns the flags. The weights stand in for what is absent.
+ * The addend of conv2d_backward_input is a residual. dispatch->bytes counts every operand once.
+ */
+uint32_t conv_forms_bind(struct dispatch *dispatch, const struct call *call, bool backward);
+
 /* Appends the dispatch that sums `parts` parts of `part` vec4 each, which lie in scratch block 0, into output 0. */
 void conv_forms_sum_parts(struct lowering *lowering, uint32_t part, uint32_t parts);
 

@@ -7,13 +7,7 @@
 #include "base/memory.h"
 #include "ops/conv_geometry.h"
 
-enum {
-    GROUP_SIZE = 64, /* local_size_x of the kernels */
-    PIXELS = 4,      /* pixels an invocation computes, in conv2d.glsl */
-    RELU = 1,
-    BIAS = 2,
-    RESIDUAL = 4,
-};
+enum { GROUP_SIZE = 64 /* local_size_x of the kernels */, PIXELS = 4 /* an invocation computes, in conv2d.glsl */ };
 
 /* Invocations of the weight gradient that keep a large device busy, pixels a chunk should have, bytes of all parts. */
 #define WEIGHT_INVOCATIONS 32768
@@ -87,6 +81,21 @@ static uint64_t invocations(const struct conv_geometry *conv, uint64_t pixels, u
     return (conv->groups == 1 ? ceil_div(pixels, PIXELS) : pixels) * quads(channels);
 }
 
+/* Changes output 0 for some images of `shape` by an operand, as `flags` say: + residual, relu of the sum, or mask. */
+static void add_finish(struct lowering *lowering, struct shape shape, uint32_t operand, uint32_t first, uint32_t count,
+                       uint32_t flags) {
+    uint64_t items = count * image_bytes(shape) / 16;
+    struct dispatch *dispatch = lowering_add(lowering, "conv2d_finish");
+    dispatch_input(dispatch, operand);
+    slice_operand(dispatch, shape, first, count);
+    dispatch_output(dispatch, 0);
+    slice_operand(dispatch, shape, first, count);
+    dispatch_push(dispatch, (uint32_t)items);
+    dispatch_push(dispatch, flags);
+    dispatch_linear(dispatch, items, GROUP_SIZE);
+    dispatch->bytes = 48 * (double)items;
+}
+
 static void add_forward(const struct call *call, const struct conv_geometry *conv, struct lowering *lowering,
                         uint32_t first, uint32_t count) {
     bool bias = call->in[2], residual = call->in[3], both = bias && residual, relu = attr(call, "relu") != 0;
@@ -100,23 +109,12 @@ static void add_forward(const struct call *call, const struct conv_geometry *con
     dispatch_output(dispatch, 0);
     slice_operand(dispatch, conv->y, first, count);
     push_geometry(dispatch, conv, count);
-    dispatch_push(dispatch, (relu && !both ? RELU : 0u) | (bias ? BIAS : residual ? RESIDUAL : 0u));
+    dispatch_push(dispatch, (relu && !both ? CONV_RELU : 0u) | (bias ? CONV_BIAS : residual ? CONV_RESIDUAL : 0u));
     dispatch_linear(dispatch, invocations(conv, (uint64_t)count * conv->y.d[H] * conv->y.d[W], conv->y.d[C]),
                     GROUP_SIZE);
     set_work(dispatch, conv, count);
-    if (!both)
-        return;
-    /* A third operand and a fourth: more storage buffers than every device has. */
-    uint64_t items = count * image_bytes(conv->y) / 16;
-    dispatch = lowering_add(lowering, "conv2d_residual");
-    dispatch_input(dispatch, 3);
-    slice_operand(dispatch, conv->y, first, count);
-    dispatch_output(dispatch, 0);
-    slice_operand(dispatch, conv->y, first, count);
-    dispatch_push(dispatch, (uint32_t)items);
-    dispatch_push(dispatch, relu);
-    dispatch_linear(dispatch, items, GROUP_SIZE);
-    dispatch->bytes = 48 * (double)items;
+    if (both) /* a third operand and a fourth: more storage buffers than every device has */
+        add_finish(lowering, conv->y, 3, first, count, relu ? CONV_RELU : 0u);
 }
 
 bool conv_forms_plain(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
@@ -143,6 +141,10 @@ bool conv_forms_plain_input(const struct call *call, const struct device_facts *
         dispatch_linear(dispatch, invocations(&conv, (uint64_t)count * conv.x.d[H] * conv.x.d[W], conv.x.d[C]),
                         GROUP_SIZE);
         set_work(dispatch, &conv, count);
+        if (call->in[2])
+            add_finish(lowering, conv.x, 2, first, count, 0);
+        if (call->in[3])
+            add_finish(lowering, conv.x, 3, first, count, CONV_MASK);
     }
     return true;
 }
@@ -199,6 +201,22 @@ bool conv_forms_plain_weight(const struct call *call, const struct device_facts 
     lowering->scratch_bytes[0] = 16 * part * parts;
     conv_forms_sum_parts(lowering, (uint32_t)part, parts);
     return true;
+}
+
+uint32_t conv_forms_bind(struct dispatch *dispatch, const struct call *call, bool backward) {
+    uint32_t other = backward ? 3 : 2, residual = backward ? 2 : 3; /* operands: bias or mask, residual */
+    uint32_t flags = !backward && attr(call, "relu") != 0 ? CONV_RELU : 0u;
+    flags |= call->in[residual] ? CONV_RESIDUAL : 0u;
+    flags |= !call->in[other] ? 0u : backward ? CONV_MASK : CONV_BIAS;
+    dispatch_input(dispatch, 0);
+    dispatch_input(dispatch, 1);
+    dispatch_input(dispatch, call->in[other] ? other : 1);
+    dispatch_input(dispatch, call->in[residual] ? residual : 1);
+    dispatch_output(dispatch, 0);
+    dispatch->bytes = (double)tensor_bytes(call->out[0]);
+    for (int j = 0; j < OP_INPUTS; j++)
+        dispatch->bytes += call->in[j] ? (double)tensor_bytes(call->in[j]) : 0;
+    return flags;
 }
 
 void conv_forms_sum_parts(struct lowering *lowering, uint32_t part, uint32_t parts) {

@@ -8,8 +8,6 @@
 #include "base/memory.h"
 #include "ops/conv_geometry.h"
 
-enum { RELU = 1, BIAS = 2, RESIDUAL = 4 };
-
 /* Multiply-adds from which a larger block (faster, but twice the code to compile) is worth it. */
 #define LARGE_WORK 32e6
 /* Most taps in a row, and columns that a block may need: both are unrolled. */
@@ -99,10 +97,6 @@ static bool find_block(const struct conv_geometry *conv, bool backward, struct l
     return !same && block_fits(conv, block, backward);
 }
 
-static uint32_t addend_flags(const struct call *call) {
-    return (attr(call, "relu") != 0 ? RELU : 0u) | (call->in[2] ? BIAS : 0u) | (call->in[3] ? RESIDUAL : 0u);
-}
-
 static void push_rows(struct dispatch *dispatch, const struct conv_geometry *conv, const struct conv_axis *rows,
                       bool backward) {
     struct shape source = backward ? conv->y : conv->x, target = backward ? conv->x : conv->y;
@@ -136,14 +130,10 @@ static void push_rows(struct dispatch *dispatch, const struct conv_geometry *con
 static void add_rows(const struct call *call, const struct device_facts *facts, const struct conv_geometry *conv,
                      const struct conv_axis *rows, struct block block, bool backward, struct lowering *lowering) {
     uint32_t channels = backward ? conv->x.d[C] : conv->y.d[C], columns = backward ? conv->x.d[W] : conv->y.d[W];
-    uint32_t lanes = lanes_for(channels, facts), flags = backward ? 0 : addend_flags(call);
+    uint32_t lanes = lanes_for(channels, facts);
     uint32_t tiles = (quads(channels) + lanes - 1) / lanes;
     struct dispatch *dispatch = lowering_add(lowering, "conv2d_subgroup");
-    dispatch_input(dispatch, 0);
-    dispatch_input(dispatch, 1);
-    dispatch_input(dispatch, flags & BIAS ? 2 : 1); /* the weights stand in for an addend that is absent */
-    dispatch_input(dispatch, flags & RESIDUAL ? 3 : 1);
-    dispatch_output(dispatch, 0);
+    uint32_t flags = conv_forms_bind(dispatch, call, backward);
     const uint32_t constants[] = {
         facts->subgroup_size,
         lanes,
@@ -165,7 +155,7 @@ static void add_rows(const struct call *call, const struct device_facts *facts, 
     dispatch_linear(dispatch, ceil_div(blocks, facts->subgroup_size / lanes) * tiles, 1);
     double share = (double)rows->count / (backward ? conv->x.d[H] : conv->y.d[H]);
     dispatch->flops = 2 * share * conv_geometry_multiply_adds(conv);
-    dispatch->bytes = 4 * share * (double)(shape_count(conv->x) + shape_count(conv->y));
+    dispatch->bytes *= share;
 }
 
 bool conv_forms_subgroup(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {

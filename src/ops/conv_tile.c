@@ -7,7 +7,6 @@
 #include "base/memory.h"
 #include "ops/conv_geometry.h"
 
-enum { RELU = 1, BIAS = 2, RESIDUAL = 4 };
 enum { INTEL = 0x8086 };
 
 /* Workgroups that keep a large GPU busy, and a software device. */
@@ -124,19 +123,13 @@ static bool add_product(const struct call *call, const struct device_facts *fact
                         const struct conv_axis *r, const struct conv_axis *c, bool backward,
                         struct lowering *lowering) {
     struct shape source = backward ? conv->y : conv->x, target = backward ? conv->x : conv->y;
-    uint32_t depth = choose_depth(source.d[C], facts), flags = 0;
+    uint32_t depth = choose_depth(source.d[C], facts);
     uint64_t pixels = (uint64_t)target.d[N] * r->count * c->count;
     const struct tile *tile = choose_tile(pixels, target.d[C], 1, depth, facts);
     if (!tile)
         return false;
-    if (!backward)
-        flags = (attr(call, "relu") != 0 ? RELU : 0u) | (call->in[2] ? BIAS : 0u) | (call->in[3] ? RESIDUAL : 0u);
     struct dispatch *dispatch = lowering_add(lowering, "conv2d_tile");
-    dispatch_input(dispatch, 0);
-    dispatch_input(dispatch, 1);
-    dispatch_input(dispatch, flags & BIAS ? 2 : 1); /* the weights stand in for an addend that is absent */
-    dispatch_input(dispatch, flags & RESIDUAL ? 3 : 1);
-    dispatch_output(dispatch, 0);
+    uint32_t flags = conv_forms_bind(dispatch, call, backward);
     push_tile(dispatch, tile, depth);
     dispatch_constant(dispatch, backward);
     dispatch_constant(dispatch, flags);
@@ -146,7 +139,7 @@ static bool add_product(const struct call *call, const struct device_facts *fact
     dispatch_linear(dispatch, ceil_div(pixels, tile->height) * across, 1);
     double share = (double)r->count * c->count / ((double)target.d[H] * target.d[W]);
     dispatch->flops = 2 * share * conv_geometry_multiply_adds(conv);
-    dispatch->bytes = 4 * share * (double)(shape_count(source) + shape_count(target));
+    dispatch->bytes *= share;
     return true;
 }
 

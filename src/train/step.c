@@ -1,6 +1,7 @@
 #include "train/step.h"
 
 #include "base/memory.h"
+#include "ir/absorb.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -219,10 +220,12 @@ static void build(const struct model *model, struct step *step) {
         loss = measure(model, step);
     }
     step->forward_nodes = graph->node_count;
-    if (options->kind == STEP_TRAIN)
+    if (options->kind == STEP_TRAIN) {
         optimize(model, step, differentiate(model, step, loss));
-    else
+        absorb_nodes(graph);
+    } else {
         graph_hoist(graph);
+    }
     graph_scope(graph, "%s", "");
 }
 
