@@ -8,8 +8,8 @@
 #include "base/memory.h"
 #include "ops/conv_geometry.h"
 
-/* Multiply-adds from which a larger block (faster, but twice the code to compile) is worth it. */
-#define LARGE_WORK 32e6
+/* Multiply-adds of one tap from which a larger block (faster, but twice the code to compile) is worth it. */
+#define LARGE_WORK 3.5e6
 /* Most taps in a row, and columns that a block may need: both are unrolled. */
 #define TAPS_MOST 8
 #define SPAN_MOST 64
@@ -50,13 +50,17 @@ struct block {
     uint32_t rows, columns, width;
 };
 
+/* Blocks of 8 columns, or of 14 where these divide a row evenly; of whole rows without a halo where such are short. */
 static struct block choose_block(const struct conv_geometry *conv, bool backward) {
-    bool large = conv_geometry_multiply_adds(conv) >= LARGE_WORK;
-    uint32_t pixels = conv->weight.d[KW] > 4 || !large ? 16 : 32, stride = conv->stride[COLUMNS];
-    struct shape target = backward ? conv->x : conv->y;
-    if (large && stride == 1 && conv->dilation[COLUMNS] == 1 && conv->x.d[W] == conv->y.d[W] && target.d[W] <= pixels)
-        return (struct block){MAX(MIN(pixels / target.d[W], target.d[H]), 1), target.d[W], target.d[W]};
-    uint32_t columns = backward ? 8 * stride : 8;
+    bool large = conv_geometry_multiply_adds(conv) >= LARGE_WORK * conv->weight.d[KH] * conv->weight.d[KW];
+    uint32_t source_quads = quads(backward ? conv->y.d[C] : conv->x.d[C]), stride = conv->stride[COLUMNS];
+    uint32_t pixels = conv->weight.d[KW] > 4 || !large ? 16 : source_quads == 1 ? 24 : 32;
+    uint32_t width = (backward ? conv->x : conv->y).d[W], columns = backward && 8 % stride ? 8 * stride : 8;
+    bool same = stride == 1 && conv->dilation[COLUMNS] == 1 && conv->x.d[W] == conv->y.d[W];
+    if (large && same && width <= pixels && (width <= pixels / 2 || width % 8))
+        return (struct block){MAX(pixels / width, 1), width, width};
+    if (large && width % 14 == 0 && width % 8 && 14 % stride == 0)
+        columns = 14;
     return (struct block){MAX(pixels / columns, 1), columns, 0};
 }
 
@@ -195,7 +199,7 @@ static const struct weight_block other_weight_blocks[] = {{1, 4, 96}, {2, 4, 96}
 /* As find_block. */
 static bool find_weight_block(const struct conv_geometry *conv, struct lowering *lowering, struct weight_block *block) {
     uint32_t taps = conv->weight.d[KW], quads_most = MIN(quads(conv->x.d[C]), MAX(12 / taps, 1));
-    struct weight_block usual = {MIN(quads_most, 4), MIN(conv->y.d[W], 4), WEIGHT_GROUPS};
+    struct weight_block usual = {MIN(quads_most, 4), MIN(conv->y.d[W], 8), WEIGHT_GROUPS};
     lowering->variants = COUNT(other_weight_blocks);
     *block = usual;
     if (lowering->variant == 0)
