@@ -30,6 +30,7 @@ layout(constant_id = 7) const int PADDING = 0;
 layout(constant_id = 8) const int WIDTH = 0; // if not 0: the source has so many columns, and a block spans all of them
 layout(constant_id = 9) const uint BACKWARD = 0;
 layout(constant_id = 10) const uint FLAGS = 0; // what is added and done at the end
+layout(constant_id = 11) const int DEPTH = 1; // source vec4s a step; a divisor of their number
 const uint RELU = 1u, BIAS = 2u, RESIDUAL = 4u, MASK = 8u;
 
 // First source column of a block that starts at column 0, and how many it needs. (The division rounds down.)
@@ -96,43 +97,45 @@ void main() {
         sum[i] = 0.0;
 
     // One loop over rows of taps and channels: every loop around the sums costs a blend of each.
-    int k = 0, q = 0, steps = row_taps * source_quads;
+    int k = 0, q = 0, steps = row_taps * source_quads / DEPTH;
     for (int step = 0; step < steps; step++) {
-        vec4 value[ROWS * REGISTERS];
-        [[unroll]] for (int i = 0; i < ROWS; i++) {
-            int source_row = row_first + (row + i) * row_scale + k * row_step;
-            int start = (image * source_size.x + source_row) * source_size.y * source_quads + q;
-            bool row_inside = source_row >= 0 && source_row < source_size.x;
-            [[unroll]] for (int r = 0; r < REGISTERS; r++) {
-                bool inside = row_inside && column_inside[r];
-                vec4 loaded = LOAD(source, inside ? start + column_start[r] : 0);
-                value[i * REGISTERS + r] = inside ? loaded : vec4(0.0);
-            }
-        }
-        [[unroll]] for (int t = 0; t < TAPS; t++) {
-            mat4 w; // forward: [source channel][target channel], BACKWARD: transposed
-            int tap = k * weight_row_step + t * weight_column_step;
-            [[unroll]] for (int j = 0; j < 4; j++) {
-                int step = BACKWARD != 0u ? q : min(4 * q + j, source_channels - 1) * weight_quads;
-                w[j] = LOAD(weight, weight_start[j] + tap + step);
-            }
-            if (BACKWARD != 0u)
-                w = transpose(w);
-            [[unroll]] for (int i = 0; i < ROWS; i++)
-                [[unroll]] for (int c = 0; c < COLUMNS; c++) {
-                    int p = position(c, t);
-                    if (p < 0 || p >= SPAN)
-                        continue;
-                    vec4 held = value[i * REGISTERS + p / int(LANES)];
-                    uint holder = team * LANES + uint(p) % LANES;
-                    vec4 s = vec4(subgroupShuffle(held.x, holder), subgroupShuffle(held.y, holder),
-                                  subgroupShuffle(held.z, holder), subgroupShuffle(held.w, holder));
-                    [[unroll]] for (int o = 0; o < 4; o++)
-                        sum[(i * COLUMNS + c) * 4 + o] +=
-                            s.x * w[0][o] + s.y * w[1][o] + s.z * w[2][o] + s.w * w[3][o];
+        [[unroll]] for (int depth = 0; depth < DEPTH; depth++) {
+            vec4 value[ROWS * REGISTERS];
+            [[unroll]] for (int i = 0; i < ROWS; i++) {
+                int source_row = row_first + (row + i) * row_scale + k * row_step;
+                int start = (image * source_size.x + source_row) * source_size.y * source_quads + q;
+                bool row_inside = source_row >= 0 && source_row < source_size.x;
+                [[unroll]] for (int r = 0; r < REGISTERS; r++) {
+                    bool inside = row_inside && column_inside[r];
+                    vec4 loaded = LOAD(source, inside ? start + column_start[r] : 0);
+                    value[i * REGISTERS + r] = inside ? loaded : vec4(0.0);
                 }
+            }
+            [[unroll]] for (int t = 0; t < TAPS; t++) {
+                mat4 w; // forward: [source channel][target channel], BACKWARD: transposed
+                int tap = k * weight_row_step + t * weight_column_step;
+                [[unroll]] for (int j = 0; j < 4; j++) {
+                    int at = BACKWARD != 0u ? q : min(4 * q + j, source_channels - 1) * weight_quads;
+                    w[j] = LOAD(weight, weight_start[j] + tap + at);
+                }
+                if (BACKWARD != 0u)
+                    w = transpose(w);
+                [[unroll]] for (int i = 0; i < ROWS; i++)
+                    [[unroll]] for (int c = 0; c < COLUMNS; c++) {
+                        int p = position(c, t);
+                        if (p < 0 || p >= SPAN)
+                            continue;
+                        vec4 held = value[i * REGISTERS + p / int(LANES)];
+                        uint holder = team * LANES + uint(p) % LANES;
+                        vec4 s = vec4(subgroupShuffle(held.x, holder), subgroupShuffle(held.y, holder),
+                                      subgroupShuffle(held.z, holder), subgroupShuffle(held.w, holder));
+                        [[unroll]] for (int o = 0; o < 4; o++)
+                            sum[(i * COLUMNS + c) * 4 + o] +=
+                                s.x * w[0][o] + s.y * w[1][o] + s.z * w[2][o] + s.w * w[3][o];
+                    }
+            }
+            q++;
         }
-        q++;
         if (q == source_quads) {
             q = 0;
             k++;

@@ -138,6 +138,8 @@ static void add_rows(const struct call *call, const struct device_facts *facts, 
     uint32_t tiles = (quads(channels) + lanes - 1) / lanes;
     struct dispatch *dispatch = lowering_add(lowering, "conv2d_subgroup");
     uint32_t flags = conv_forms_bind(dispatch, call, backward);
+    /* With one tap a row there is too little to do in a step for its fixed costs. */
+    uint32_t depth = conv->weight.d[KW] == 1 && quads(backward ? conv->y.d[C] : conv->x.d[C]) % 2 == 0 ? 2 : 1;
     const uint32_t constants[] = {
         facts->subgroup_size,
         lanes,
@@ -150,6 +152,7 @@ static void add_rows(const struct call *call, const struct device_facts *facts, 
         block.width,
         backward,
         flags,
+        depth,
     };
     for (size_t i = 0; i < COUNT(constants); i++)
         dispatch_constant(dispatch, constants[i]);
