@@ -58,6 +58,8 @@ layout(push_constant) uniform Push {
     int weight_quads;                                      // of a row of the weights
     int weight_first, weight_row_step, weight_column_step; // first vec4 of a tap's weights
     int tiles;                                             // of target channels
+    uint has_residual;                                     // with RESIDUAL: whether there really is one
+    int weight_image_step;                                 // vec4s from one image's weights to the next's; 0: the same
 };
 
 // Which of the loaded source columns tap `tap` of column `column` of the block reads; -1 if none.
@@ -90,7 +92,7 @@ void main() {
     int quad = tile * int(LANES) + lane;
     int weight_start[4]; // forward: of the source channels 0 to 3; BACKWARD: of this lane's target channels
     [[unroll]] for (int j = 0; j < 4; j++)
-        weight_start[j] = weight_first + (BACKWARD != 0u ? min(4 * quad + j, target_channels - 1) * weight_quads
+        weight_start[j] = weight_first + (exists ? image * weight_image_step : 0) + (BACKWARD != 0u ? min(4 * quad + j, target_channels - 1) * weight_quads
                                                          : min(quad, target_quads - 1));
     float sum[ROWS * COLUMNS * 4];
     [[unroll]] for (int i = 0; i < ROWS * COLUMNS * 4; i++)
@@ -151,8 +153,10 @@ void main() {
             vec4 result = vec4(sum[a], sum[a + 1], sum[a + 2], sum[a + 3]);
             if ((FLAGS & BIAS) != 0u)
                 result += LOAD(bias, quad);
-            if ((FLAGS & RESIDUAL) != 0u)
-                result += LOAD(residual, at);
+            if ((FLAGS & RESIDUAL) != 0u) {
+                vec4 loaded = LOAD(residual, has_residual != 0u ? at : 0);
+                result += has_residual != 0u ? loaded : vec4(0.0);
+            }
             precise vec4 positive = mix(result, vec4(0.0), lessThan(result, vec4(0.0))); // max() would lose a NaN
             result = (FLAGS & RELU) != 0u ? positive : result;
             if ((FLAGS & MASK) != 0u)

@@ -114,6 +114,18 @@ static const struct mutant mutants[] = {
     {"conv2d", "conv2d_tile", NULL, "pixel >= pixel_count", "pixel + 1 >= pixel_count"},
     {"conv2d", "conv2d_tile", NULL, "inside ? loaded", "true ? loaded"},
     {"conv2d", "conv2d_tile", NULL, "quad < source_quads", "quad + 1 < source_quads"},
+    {"conv2d", "conv2d_winograd_source", NULL, "lessThan(at, size)", "lessThan(at, size - 1)"},
+    {"conv2d", "conv2d_winograd_source", NULL, " * 4 - padding", " * 4"},
+    {"conv2d", "conv2d_winograd_source", "winograd.glsl", "2.0 * (d[3] - d[1])", "2.0 * d[3] - d[1]"},
+    {"conv2d", "conv2d_winograd_weight", "winograd.glsl", "even - g[1]", "even - even"},
+    {"conv2d", "conv2d_winograd_weight", NULL, "i >= count", "i + 1 >= count"},
+    {"conv2d", "conv2d_winograd_target", "winograd.glsl", "8.0 * far", "4.0 * far"},
+    {"conv2d", "conv2d_winograd_target", NULL, "greaterThanEqual(position, size)", "greaterThan(position, size)"},
+    {"conv2d", "conv2d_winograd_target", NULL, "LOAD(bias, quad)", "LOAD(bias, 0)"},
+    {"conv2d", "conv2d_winograd_target", NULL, "? positive : result", "? result : result"},
+    {"conv2d", "conv2d_subgroup", NULL, "exists ? image * weight_image_step : 0", "0"},
+    {"conv2d_backward_input", "conv2d_winograd_weight", NULL, "8 - tap", "tap"},
+    {"conv2d_backward_input", "conv2d_winograd_target", NULL, "(FLAGS & MASK) != 0u", "false"},
     {"conv2d_backward_input", "conv2d_backward_input", NULL, "keep(sum[p], channels - 4u * quad)", "sum[p]"},
     {"conv2d_backward_input", "conv2d_backward_input", "conv2d.glsl", "any(between) || ", ""},
     {"conv2d_backward_input", "conv2d_grouped_backward_input", NULL, "o < group_filters", "o + 1u < group_filters"},
@@ -122,7 +134,7 @@ static const struct mutant mutants[] = {
     {"conv2d_backward_input", "conv2d_subgroup", NULL, "w = transpose(w)", "w = w"},
     {"conv2d_backward_input", "conv2d_subgroup", NULL, "ivec4(target_channels)", "ivec4(target_channels + 1)"},
     {"conv2d_backward_input", "conv2d_subgroup", NULL, "LOAD(bias, at), vec4(0.0)", "LOAD(bias, at), vec4(0.1)"},
-    {"conv2d_backward_input", "conv2d_subgroup", NULL, "LOAD(residual, at)", "LOAD(residual, max(at, 1) - 1)"},
+    {"conv2d_backward_input", "conv2d_subgroup", NULL, "!= 0u ? at : 0", "!= 0u ? max(at, 1) - 1 : 0"},
     {"conv2d_backward_input", "conv2d_finish", NULL, "(flags & MASK) != 0u", "false"},
     {"conv2d_backward_input", "conv2d_tile", NULL, "greaterThan(LOAD", "greaterThanEqual(LOAD"},
     {"conv2d_backward_input", "conv2d_tile", NULL, "* target_step", ""},
@@ -144,18 +156,19 @@ static const struct mutant mutants[] = {
     {"shortcut_pad_backward", "shortcut_pad_backward", NULL, "taken ? channels", "taken ? channels + 1u"},
 };
 
-/* Which form runs the kernel, where its name tells; NULL: all are to run. */
-static const char *form_of(const char *kernel) {
-    return strstr(kernel, "_subgroup") ? "subgroup" : strstr(kernel, "_tile") ? "tile" : NULL;
+/* Which form shows the mistake, where names tell; NULL: all are to run. */
+static const char *form_of(const struct mutant *mutant) {
+    if (strstr(mutant->kernel, "_winograd") || strstr(mutant->text, "weight_image_step"))
+        return "winograd";
+    return strstr(mutant->kernel, "_subgroup") ? "subgroup" : strstr(mutant->kernel, "_tile") ? "tile" : NULL;
 }
 
 static bool is_caught(const struct mutant *mutant) {
     struct test_device device;
     struct verify_summary summary;
     test_device_open(&device, &(struct vk_options){.kernel_path = mutant_folder});
-    enum status status =
-        verify_ops(device.store,
-                   &(struct verify_options){.op = mutant->op, .form = form_of(mutant->kernel), .kind = -1}, &summary);
+    enum status status = verify_ops(
+        device.store, &(struct verify_options){.op = mutant->op, .form = form_of(mutant), .kind = -1}, &summary);
     if (status != STATUS_OK && status != STATUS_MISMATCH)
         fail_msg("%s", status_message());
     test_device_close(&device);

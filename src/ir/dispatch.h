@@ -17,7 +17,7 @@ enum {
     DISPATCH_PUSH = 32, /* 128 bytes, what every device has */
     DISPATCH_CONSTANTS = 24,
     LOWERING_DISPATCHES = 16,
-    LOWERING_SCRATCH = 2,
+    LOWERING_SCRATCH = 3,
 };
 
 enum operand_kind { OPERAND_INPUT, OPERAND_OUTPUT, OPERAND_SCRATCH };

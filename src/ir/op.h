@@ -45,6 +45,11 @@ struct form {
      * or not in that variant. Forms without variants need not look at it.
      */
     bool (*lower)(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+    /*
+     * For algorithms that round more than the sum that the reference speaks of: how many times its bound they may be
+     * wrong, and the gate on the L2-relative error of output 0. Nothing exact or hostile is asked of them. 0: as usual.
+     */
+    double error, l2_bound;
 };
 
 /*
@@ -90,7 +95,7 @@ struct op {
     uint32_t by_image;
 
     /* From best to plainest; the first that applies is taken. Ends with a NULL name. */
-    struct form forms[6];
+    struct form forms[8];
 
     /*
      * Appends the nodes that compute the gradients of the inputs (`node` is a copy that stays valid). dout[k] is the
@@ -131,6 +136,9 @@ const struct op *op_find(const char *name);
 int op_input_count(const struct op *op);
 int op_output_count(const struct op *op);
 int op_attribute_count(const struct op *op);
+
+/* The first form of the op called `name`, or NULL. */
+const struct form *form_find(const struct op *op, const char *name);
 
 /* Lowers a call by this form in this variant; false when the form does not apply or has no such variant. */
 bool form_lower(const struct form *form, uint32_t variant, const struct call *call, const struct device_facts *facts,

@@ -293,6 +293,9 @@ static double multiply_adds_weight(const struct call *call) {
 
 /* ---- records ---- */
 
+/* 64 sqrt(K) u S instead of bound_sum's 4 sqrt(K) u S + u |y|, and 2e-5 of the norm. */
+#define WINOGRAD_ERROR .error = 15, .l2_bound = 2e-5
+
 #define PAD1 " pad_top=1 pad_bottom=1 pad_left=1 pad_right=1"
 #define PAD3 " pad_top=3 pad_bottom=3 pad_left=3 pad_right=3"
 #define STRIDE2 " stride_h=2 stride_w=2"
@@ -309,6 +312,7 @@ static const char *const cases_conv2d[] = {
     "x=1x7x10x3 weight=2x5x3x6 pad_left=3 pad_top=2 stride_w=3 dilation_h=2",
     "x=2x20x20x3 weight=7x7x3x64" PAD3 STRIDE2,
     "x=2x9x9x8 weight=3x3x8x8 pad_top=2 pad_bottom=2 pad_left=2 pad_right=2 dilation_h=2 dilation_w=2",
+    "x=2x6x9x8 weight=3x3x8x12 residual=2x6x8x12 pad_top=2 pad_right=1",
     "x=2x7x7x6 weight=3x3x3x10 bias=1x1x1x10 groups=2" PAD1,
     "x=2x7x7x6 weight=3x3x1x6 groups=6 relu=1" PAD1,
     "x=2x7x7x8 weight=3x3x4x16 groups=2" PAD1 STRIDE2,
@@ -344,10 +348,12 @@ const struct op op_conv2d = {
     .infer = infer_conv2d,
     .reference = reference_conv2d,
     .by_image = 1u << 0 | 1u << 3,
-    .forms = {{"subgroup", conv_forms_subgroup},
+    .forms = {{"winograd", conv_forms_winograd, WINOGRAD_ERROR},
+              {"subgroup", conv_forms_subgroup},
               {"tile", conv_forms_tile},
               {"plain", conv_forms_plain},
-              {"tile", conv_forms_slow_tile}},
+              {"tile", conv_forms_slow_tile},
+              {"winograd", conv_forms_slow_winograd, WINOGRAD_ERROR}},
     .gradient = gradient,
     .multiply_adds = multiply_adds_conv2d,
     .sample = sample,
@@ -368,6 +374,7 @@ static const char *const cases_input[] = {
     "dy=2x9x9x8 weight=3x3x8x8 h=9 w=9 pad_top=2 pad_bottom=2 pad_left=2 pad_right=2 dilation_h=2 dilation_w=2",
     "dy=2x5x5x8 weight=3x3x8x8 addend=2x9x9x8 h=9 w=9 pad_top=2 pad_bottom=2 pad_left=2 pad_right=2 dilation_h=2 "
     "dilation_w=2" STRIDE2,
+    "dy=2x6x8x12 weight=3x3x8x12 h=6 w=9 pad_top=2 pad_right=1",
     "dy=2x7x7x10 weight=3x3x3x10 addend=2x7x7x6 mask=2x7x7x6 h=7 w=7 groups=2" PAD1,
     "dy=2x7x7x6 weight=3x3x1x6 h=7 w=7 groups=6" PAD1,
     "dy=2x4x4x16 weight=3x3x4x16 h=7 w=7 groups=2" PAD1 STRIDE2,
@@ -403,10 +410,12 @@ const struct op op_conv2d_backward_input = {
     .reference = reference_input,
     .by_image = 1u << 0 | 1u << ADDEND | 1u << MASK,
     .absorbs = {{"add", 0, ADDEND}, {"add", 1, ADDEND}, {"relu_backward", 1, MASK}},
-    .forms = {{"subgroup", conv_forms_subgroup_input},
+    .forms = {{"winograd", conv_forms_winograd_input, WINOGRAD_ERROR},
+              {"subgroup", conv_forms_subgroup_input},
               {"tile", conv_forms_tile_input},
               {"plain", conv_forms_plain_input},
-              {"tile", conv_forms_slow_tile_input}},
+              {"tile", conv_forms_slow_tile_input},
+              {"winograd", conv_forms_slow_winograd_input, WINOGRAD_ERROR}},
     .multiply_adds = multiply_adds_input,
     .sample = sample,
     .cases = cases_input,

@@ -4,12 +4,21 @@
 #ifndef RVK_OPS_CONV_FORMS_H
 #define RVK_OPS_CONV_FORMS_H
 
-#include "ir/op.h"
+#include "ops/conv_geometry.h"
 
 /* Software devices (fast texel reads and shuffles), without groups, at most 8 taps in a row. */
 bool conv_forms_subgroup(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_subgroup_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_subgroup_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+
+/* The same devices, 3x3 with stride 1, where it is faster by an estimate. Rounds more: see struct form. */
+bool conv_forms_winograd(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_winograd_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+
+/* The same where it is not: last in the list, for verify and for the tuner, which measures. */
+bool conv_forms_slow_winograd(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_slow_winograd_input(const struct call *call, const struct device_facts *facts,
+                                    struct lowering *lowering);
 
 /* GPUs, without groups. */
 bool conv_forms_tile(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
@@ -30,10 +39,26 @@ bool conv_forms_plain_weight(const struct call *call, const struct device_facts 
 enum { CONV_RELU = 1, CONV_BIAS = 2, CONV_RESIDUAL = 4, CONV_MASK = 8 };
 
 /*
- * Binds source, weights, bias or mask, residual and target; returns the flags. The weights stand in for what is absent.
+ * Binds source, weights, bias or mask, residual and target; returns the flags. The source stands in for what is absent.
  * The addend of conv2d_backward_input is a residual. dispatch->bytes counts every operand once.
  */
 uint32_t conv_forms_bind(struct dispatch *dispatch, const struct call *call, bool backward);
+
+/* Binds bias or mask and residual only; operand 0 stands in for what is absent. */
+uint32_t conv_forms_bind_addends(struct dispatch *dispatch, const struct call *call, bool backward);
+
+/* Whether device and tensors are such as the subgroup form wants. */
+bool conv_forms_subgroup_fits(const struct call *call, const struct conv_geometry *conv,
+                              const struct device_facts *facts);
+
+/*
+ * Appends the subgroup form's product of `matrices` pairs, [rows][source channels] x the weights of a 1x1 convolution
+ * with the channels of `conv` (backward: transposed). `rows` is a multiple of 32. The caller binds source, weight,
+ * twice the weight again, target.
+ */
+struct dispatch *conv_forms_subgroup_products(struct lowering *lowering, const struct device_facts *facts,
+                                              uint32_t matrices, uint32_t rows, const struct conv_geometry *conv,
+                                              bool backward);
 
 /* Appends the dispatch that sums `parts` parts of `part` vec4 each, which lie in scratch block 0, into output 0. */
 void conv_forms_sum_parts(struct lowering *lowering, uint32_t part, uint32_t parts);

@@ -203,15 +203,20 @@ bool conv_forms_plain_weight(const struct call *call, const struct device_facts 
     return true;
 }
 
-uint32_t conv_forms_bind(struct dispatch *dispatch, const struct call *call, bool backward) {
+uint32_t conv_forms_bind_addends(struct dispatch *dispatch, const struct call *call, bool backward) {
     uint32_t other = backward ? 3 : 2, residual = backward ? 2 : 3; /* operands: bias or mask, residual */
     uint32_t flags = !backward && attr(call, "relu") != 0 ? CONV_RELU : 0u;
     flags |= call->in[residual] ? CONV_RESIDUAL : 0u;
     flags |= !call->in[other] ? 0u : backward ? CONV_MASK : CONV_BIAS;
+    dispatch_input(dispatch, call->in[other] ? other : 0);
+    dispatch_input(dispatch, call->in[residual] ? residual : 0);
+    return flags;
+}
+
+uint32_t conv_forms_bind(struct dispatch *dispatch, const struct call *call, bool backward) {
     dispatch_input(dispatch, 0);
     dispatch_input(dispatch, 1);
-    dispatch_input(dispatch, call->in[other] ? other : 1);
-    dispatch_input(dispatch, call->in[residual] ? residual : 1);
+    uint32_t flags = conv_forms_bind_addends(dispatch, call, backward);
     dispatch_output(dispatch, 0);
     dispatch->bytes = (double)tensor_bytes(call->out[0]);
     for (int j = 0; j < OP_INPUTS; j++)

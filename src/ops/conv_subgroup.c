@@ -27,7 +27,8 @@ static bool tensors_fit(const struct call *call, const struct device_facts *fact
     return tensor_bytes(call->out[0]) <= facts->max_storage_range;
 }
 
-static bool applies(const struct call *call, const struct conv_geometry *conv, const struct device_facts *facts) {
+bool conv_forms_subgroup_fits(const struct call *call, const struct conv_geometry *conv,
+                              const struct device_facts *facts) {
     uint32_t size = facts->subgroup_size;
     return facts->prefers_texels && facts->subgroup_shuffle && (size == 4 || size == 8 || size == 16) &&
            facts->max_storage_texels >= 4 && conv->groups == 1 && conv->weight.d[KW] <= TAPS_MOST &&
@@ -131,13 +132,13 @@ static void push_rows(struct dispatch *dispatch, const struct conv_geometry *con
         dispatch_push(dispatch, words[i]);
 }
 
-static void add_rows(const struct call *call, const struct device_facts *facts, const struct conv_geometry *conv,
-                     const struct conv_axis *rows, struct block block, bool backward, struct lowering *lowering) {
+/* Everything but the operands. `weight_step`: vec4s from the weights of one image to the next; 0: all have the same. */
+static void set_rows(struct dispatch *dispatch, const struct device_facts *facts, const struct conv_geometry *conv,
+                     const struct conv_axis *rows, struct block block, bool backward, uint32_t flags,
+                     uint32_t weight_step) {
     uint32_t channels = backward ? conv->x.d[C] : conv->y.d[C], columns = backward ? conv->x.d[W] : conv->y.d[W];
     uint32_t lanes = lanes_for(channels, facts);
     uint32_t tiles = (quads(channels) + lanes - 1) / lanes;
-    struct dispatch *dispatch = lowering_add(lowering, "conv2d_subgroup");
-    uint32_t flags = conv_forms_bind(dispatch, call, backward);
     /* With one tap a row there is too little to do in a step for its fixed costs. */
     uint32_t depth = conv->weight.d[KW] == 1 && quads(backward ? conv->y.d[C] : conv->x.d[C]) % 2 == 0 ? 2 : 1;
     const uint32_t constants[] = {
@@ -151,13 +152,15 @@ static void add_rows(const struct call *call, const struct device_facts *facts, 
         conv->before[COLUMNS],
         block.width,
         backward,
-        flags,
+        flags & CONV_MASK ? flags | CONV_RESIDUAL : flags, /* one kernel to compile for input gradients, not two */
         depth,
     };
     for (size_t i = 0; i < COUNT(constants); i++)
         dispatch_constant(dispatch, constants[i]);
     push_rows(dispatch, conv, rows, backward);
     dispatch_push(dispatch, tiles);
+    dispatch_push(dispatch, flags & CONV_RESIDUAL);
+    dispatch_push(dispatch, weight_step);
     uint64_t blocks = (uint64_t)conv->x.d[N] * ceil_div(rows->count, block.rows) * ceil_div(columns, block.columns);
     dispatch_linear(dispatch, ceil_div(blocks, facts->subgroup_size / lanes) * tiles, 1);
     double share = (double)rows->count / (backward ? conv->x.d[H] : conv->y.d[H]);
@@ -165,10 +168,33 @@ static void add_rows(const struct call *call, const struct device_facts *facts, 
     dispatch->bytes *= share;
 }
 
+static void add_rows(const struct call *call, const struct device_facts *facts, const struct conv_geometry *conv,
+                     const struct conv_axis *rows, struct block block, bool backward, struct lowering *lowering) {
+    struct dispatch *dispatch = lowering_add(lowering, "conv2d_subgroup");
+    uint32_t flags = conv_forms_bind(dispatch, call, backward);
+    set_rows(dispatch, facts, conv, rows, block, backward, flags, 0);
+}
+
+struct dispatch *conv_forms_subgroup_products(struct lowering *lowering, const struct device_facts *facts,
+                                              uint32_t matrices, uint32_t rows, const struct conv_geometry *conv,
+                                              bool backward) {
+    const struct block block = {4, 8, 0};
+    struct conv_geometry product = {.x = shape4(matrices, rows / block.columns, block.columns, conv->x.d[C]),
+                                    .weight = shape4(1, 1, conv->x.d[C], conv->y.d[C]),
+                                    .y = shape4(matrices, rows / block.columns, block.columns, conv->y.d[C]),
+                                    .stride = {1, 1},
+                                    .dilation = {1, 1},
+                                    .groups = 1};
+    struct conv_axis axis = backward ? conv_axis_backward(&product, ROWS, 0) : conv_axis_forward(&product, ROWS);
+    struct dispatch *dispatch = lowering_add(lowering, "conv2d_subgroup");
+    set_rows(dispatch, facts, &product, &axis, block, backward, 0, conv->x.d[C] * quads(conv->y.d[C]));
+    return dispatch;
+}
+
 bool conv_forms_subgroup(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
     struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->in[1], call->out[0]);
     struct block block;
-    if (!applies(call, &conv, facts) || !find_block(&conv, false, lowering, &block))
+    if (!conv_forms_subgroup_fits(call, &conv, facts) || !find_block(&conv, false, lowering, &block))
         return false;
     struct conv_axis rows = conv_axis_forward(&conv, ROWS);
     add_rows(call, facts, &conv, &rows, block, false, lowering);
@@ -179,7 +205,8 @@ bool conv_forms_subgroup_input(const struct call *call, const struct device_fact
     struct conv_geometry conv = conv_geometry_of(call, call->out[0], call->in[1], call->in[0]);
     uint32_t remainders = MIN(conv.stride[ROWS], conv.x.d[H]);
     struct block block;
-    if (!applies(call, &conv, facts) || remainders > LOWERING_DISPATCHES || !find_block(&conv, true, lowering, &block))
+    if (!conv_forms_subgroup_fits(call, &conv, facts) || remainders > LOWERING_DISPATCHES ||
+        !find_block(&conv, true, lowering, &block))
         return false;
     for (uint32_t remainder = 0; remainder < remainders; remainder++) {
         struct conv_axis rows = conv_axis_backward(&conv, ROWS, remainder);
@@ -202,7 +229,7 @@ static const struct weight_block other_weight_blocks[] = {{1, 4, 96}, {2, 4, 96}
 /* As find_block. */
 static bool find_weight_block(const struct conv_geometry *conv, struct lowering *lowering, struct weight_block *block) {
     uint32_t taps = conv->weight.d[KW], quads_most = MIN(quads(conv->x.d[C]), MAX(12 / taps, 1));
-    struct weight_block usual = {MIN(quads_most, 4), MIN(conv->y.d[W], 8), WEIGHT_GROUPS};
+    struct weight_block usual = {MIN(quads_most, 4), MIN(conv->y.d[W], 4), WEIGHT_GROUPS};
     lowering->variants = COUNT(other_weight_blocks);
     *block = usual;
     if (lowering->variant == 0)
@@ -217,7 +244,7 @@ static bool find_weight_block(const struct conv_geometry *conv, struct lowering 
 bool conv_forms_subgroup_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
     struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->out[0], call->in[1]);
     struct weight_block block;
-    if (!applies(call, &conv, facts) || !find_weight_block(&conv, lowering, &block))
+    if (!conv_forms_subgroup_fits(call, &conv, facts) || !find_weight_block(&conv, lowering, &block))
         return false;
     uint32_t lanes = lanes_for(conv.y.d[C], facts), teams = facts->subgroup_size / lanes, taps = conv.weight.d[KW];
     uint32_t channel_tiles = (quads(conv.x.d[C]) + block.quads - 1) / block.quads;
