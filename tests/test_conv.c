@@ -238,14 +238,16 @@ static void gpu_facts(struct device_facts *facts) {
     facts->max_invocations = facts->max_group_size[0] = facts->max_group_size[1] = 256;
 }
 
-enum { INVOCATIONS, HEIGHT, WIDTH, DEPTH, ROW_SUMS, COLUMN_SUMS };
+/* Constants of conv2d_tile.glsl. */
+enum { INVOCATIONS, IMAGES, TILE_ROWS, TILE_COLUMNS, CHANNELS, DEPTH, RUNS, RUN, BLOCK_COLUMNS, FLAGS = 16, LANES };
 
-/* The tile's constants, with its shared memory and its parts in proportion. */
+/* The tile's constants: its invocations have at least as many runs as it has pixels, and not twice as many. */
 static const uint32_t *check_tile(const struct lowering *lowering, const struct device_facts *facts) {
     const uint32_t *c = lowering->dispatches[0].constants;
-    assert_true(c[INVOCATIONS] <= facts->max_invocations && c[INVOCATIONS] % (c[DEPTH] / 4) == 0);
-    assert_true(4 * c[DEPTH] * (c[HEIGHT] + c[WIDTH] + 8) <= facts->max_shared_bytes);
-    assert_int_equal(c[INVOCATIONS] * c[ROW_SUMS] * c[COLUMN_SUMS], c[HEIGHT] * c[WIDTH]);
+    uint32_t sums = c[INVOCATIONS] * c[RUNS] * c[RUN] * c[BLOCK_COLUMNS];
+    uint32_t wanted = c[IMAGES] * c[TILE_ROWS] * c[TILE_COLUMNS] * c[CHANNELS];
+    assert_true(c[INVOCATIONS] <= facts->max_invocations && c[TILE_COLUMNS] % c[RUN] == 0);
+    assert_true(wanted <= sums && sums < 2 * wanted);
     return c;
 }
 
@@ -272,20 +274,65 @@ static void tiles_suit_the_device(void **state) {
     struct call call;
     struct lowering lowering;
     struct device_facts facts;
-    const char *wide = "x=8x56x56x128 weight=3x3x128x256";
+    const char *wide = "x=8x56x56x128 weight=1x1x128x256";
     gpu_facts(&facts);
     lower_case(&graph, "conv2d", wide, &facts, "tile", &call, &lowering);
-    assert_int_equal(check_tile(&lowering, &facts)[HEIGHT], 128);
+    assert_int_equal(lowering.count, 1);
+    assert_int_equal(check_tile(&lowering, &facts)[RUNS], 2);
+    assert_int_equal(lowering.dispatches[0].subgroup_size, 0);
     graph_destroy(&graph);
     facts.max_invocations = 128;
+    facts.vendor_id = 0x1002;
+    facts.least_subgroup = 32;
     lower_case(&graph, "conv2d", wide, &facts, "tile", &call, &lowering);
     assert_int_equal(check_tile(&lowering, &facts)[INVOCATIONS], 128);
+    assert_int_equal(lowering.dispatches[0].subgroup_size, 32);
     graph_destroy(&graph);
+}
+
+/* Intel: short subgroups share weights, and 32 sums fit into the registers. */
+static void short_subgroups_share_weights(void **state) {
+    (void)state;
+    struct graph graph;
+    struct call call;
+    struct lowering lowering;
+    struct device_facts facts;
+    const char *line = "x=8x56x56x128 weight=3x3x128x256";
     gpu_facts(&facts);
     facts.vendor_id = 0x8086;
-    lower_case(&graph, "conv2d_backward_weight", "x=8x56x56x64 dy=8x56x56x64 kh=1 kw=1", &facts, "tile", &call,
-               &lowering);
-    assert_int_equal(check_tile(&lowering, &facts)[COLUMN_SUMS], 4);
+    facts.subgroup_size = 32;
+    facts.subgroup_shuffle = true;
+    check_form("conv2d", line, &facts, "tile"); /* 32 lanes are too many */
+    facts.least_subgroup = 8;
+    check_form("conv2d", line, &facts, "lanes");
+    check_form("conv2d_backward_weight", "x=8x56x56x64 dy=8x56x56x64 kh=1 kw=1", &facts, "lanes");
+    lower_case(&graph, "conv2d", line, &facts, "lanes", &call, &lowering);
+    const uint32_t *c = check_tile(&lowering, &facts);
+    assert_int_equal(lowering.dispatches[0].subgroup_size, 8);
+    assert_int_equal(c[LANES], 8);
+    assert_int_equal(c[INVOCATIONS] / (c[CHANNELS] / c[BLOCK_COLUMNS]) % 8, 0);
+    assert_true(c[RUNS] * c[RUN] * c[BLOCK_COLUMNS] <= 32);
+    graph_destroy(&graph);
+}
+
+/* Few pixels and many channels: workgroups share the channels, and relu and bias come after the sum of their parts. */
+static void small_images_are_split_by_channels(void **state) {
+    (void)state;
+    struct graph graph;
+    struct call call;
+    struct lowering lowering;
+    struct device_facts facts;
+    gpu_facts(&facts);
+    lower_case(&graph, "conv2d", "x=1x7x7x512 weight=3x3x512x512 bias=1x1x1x512 relu=1 pad_top=1 pad_bottom=1", &facts,
+               "tile", &call, &lowering);
+    assert_int_equal(lowering.count, 2);
+    const struct dispatch *sum = &lowering.dispatches[1];
+    uint32_t parts = sum->push[1];
+    assert_string_equal(sum->kernel, "conv2d_tile_sum");
+    assert_true(parts > 1 && lowering.scratch_bytes[0] == parts * tensor_bytes(call.out[0]));
+    assert_int_equal(check_tile(&lowering, &facts)[FLAGS], 0);
+    assert_int_equal(sum->constants[0], 1 | 2);
+    assert_true(sum->operands[1].kind == OPERAND_INPUT && sum->operands[1].index == 2);
     graph_destroy(&graph);
 }
 
@@ -337,6 +384,8 @@ int main(void) {
         cmocka_unit_test(software_devices_get_the_subgroup_form),
         cmocka_unit_test(gpus_get_tiles),
         cmocka_unit_test(tiles_suit_the_device),
+        cmocka_unit_test(short_subgroups_share_weights),
+        cmocka_unit_test(small_images_are_split_by_channels),
         cmocka_unit_test(strided_rows_take_their_taps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

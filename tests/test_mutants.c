@@ -109,11 +109,17 @@ static const struct mutant mutants[] = {
     {"conv2d", "conv2d_subgroup", NULL, "source_channels - 1) * weight_quads", "source_channels - 2) * weight_quads"},
     {"conv2d", "conv2d_subgroup", NULL, "sum[(i * COLUMNS + c) * 4 + o] +=",
      "sum[(i * COLUMNS + c) * 4 + o] = unpackHalf2x16(packHalf2x16(vec2(sum[(i * COLUMNS + c) * 4 + o]))).x +"},
-    {"conv2d", "conv2d_tile", NULL, "next <= steps", "next < steps"},
-    {"conv2d", "conv2d_tile", NULL, "            barrier();\n        }", "        }"},
-    {"conv2d", "conv2d_tile", NULL, "pixel >= pixel_count", "pixel + 1 >= pixel_count"},
-    {"conv2d", "conv2d_tile", NULL, "inside ? loaded", "true ? loaded"},
-    {"conv2d", "conv2d_tile", NULL, "quad < source_quads", "quad + 1 < source_quads"},
+    {"conv2d", "conv2d_tile", "conv2d_tile.glsl", "depth < end_depth", "depth + int(DEPTH_QUADS) < end_depth"},
+    {"conv2d", "conv2d_tile", "conv2d_tile.glsl", "    barrier();\n}", "}"},
+    {"conv2d", "conv2d_tile", "conv2d_tile.glsl", "left_at[i] >= 0 && ", ""},
+    {"conv2d", "conv2d_tile", "conv2d_tile.glsl", " quad < (source_channels", " quad + 1 < (source_channels"},
+    {"conv2d", "conv2d_tile", "conv2d_tile.glsl", " + t * STEP_COLUMNS", " + t"},
+    {"conv2d", "conv2d_tile", "conv2d_tile.glsl", "in_grid * spacing", "in_grid"},
+    {"conv2d", "conv2d_tile", "conv2d_tile.glsl", "min(run_number(r), TILE_RUNS - 1u)", "run_number(0u)"},
+    {"conv2d", "conv2d_tile_lanes", "conv2d_tile.glsl", "mine[j / LANES], j % LANES", "mine[0u], j % LANES"},
+    {"conv2d", "conv2d_tile_lanes", "conv2d_tile.glsl", "i * LANES + ", ""},
+    {"conv2d", "conv2d_tile_sum", NULL, "part < part_count", "part + 1u < part_count"},
+    {"conv2d", "conv2d_tile_sum", "conv2d_end.glsl", "(FLAGS & RELU) != 0u", "false"},
     {"conv2d", "conv2d_winograd_source", NULL, "lessThan(at, size)", "lessThan(at, size - 1)"},
     {"conv2d", "conv2d_winograd_source", NULL, " * 4 - padding", " * 4"},
     {"conv2d", "conv2d_winograd_source", "winograd.glsl", "2.0 * (d[3] - d[1])", "2.0 * d[3] - d[1]"},
@@ -136,9 +142,11 @@ static const struct mutant mutants[] = {
     {"conv2d_backward_input", "conv2d_subgroup", NULL, "LOAD(bias, at), vec4(0.0)", "LOAD(bias, at), vec4(0.1)"},
     {"conv2d_backward_input", "conv2d_subgroup", NULL, "!= 0u ? at : 0", "!= 0u ? max(at, 1) - 1 : 0"},
     {"conv2d_backward_input", "conv2d_finish", NULL, "(flags & MASK) != 0u", "false"},
-    {"conv2d_backward_input", "conv2d_tile", NULL, "greaterThan(LOAD", "greaterThanEqual(LOAD"},
-    {"conv2d_backward_input", "conv2d_tile", NULL, "* target_step", ""},
-    {"conv2d_backward_input", "conv2d_tile", NULL, "+ target_first", ""},
+    {"conv2d_backward_input", "conv2d_tile", "conv2d_end.glsl", "greaterThan(LOAD", "greaterThanEqual(LOAD"},
+    {"conv2d_backward_input", "conv2d_tile", "conv2d_end.glsl", "ivec4(target_channels)", "ivec4(target_channels + 1)"},
+    {"conv2d_backward_input", "conv2d_tile", "conv2d_tile.glsl", "* target_step", ""},
+    {"conv2d_backward_input", "conv2d_tile", "conv2d_tile.glsl", "+ target_first", ""},
+    {"conv2d_backward_input", "conv2d_tile", "conv2d_tile.glsl", "weight_first + tap", "weight_first - tap"},
     {"conv2d_backward_weight", "conv2d_backward_weight", NULL, "inside ? value", "true ? value"},
     {"conv2d_backward_weight", "conv2d_backward_weight", NULL, "chunk_pixels, pixels)", "chunk_pixels, pixels - 1u)"},
     {"conv2d_backward_weight", "conv2d_backward_weight", NULL, "pixel.x + 1, 0", "pixel.x, 0"},
@@ -147,9 +155,16 @@ static const struct mutant mutants[] = {
     {"conv2d_backward_weight", "conv2d_subgroup_weight", NULL, "step < steps", "step + 1 < steps"},
     {"conv2d_backward_weight", "conv2d_subgroup_weight", NULL, "image++", "image += 2"},
     {"conv2d_backward_weight", "conv2d_subgroup_weight", NULL, "k * row_dilation", "k"},
-    {"conv2d_backward_weight", "conv2d_tile_weight", NULL, "next <= steps", "next < steps"},
-    {"conv2d_backward_weight", "conv2d_tile_weight", NULL, "row / output_size.x * size.x", "row"},
-    {"conv2d_backward_weight", "conv2d_tile_weight", NULL, "(chunk + 1) * chunk_rows", "(chunk + 1) * chunk_rows - 1"},
+    {"conv2d_backward_weight", "conv2d_tile_weight", "conv2d_tile_weight.glsl", "rectangle < last",
+     "rectangle + 1 < last"},
+    {"conv2d_backward_weight", "conv2d_tile_weight", "conv2d_tile_weight.glsl", "(chunk + 1) *", "chunk *"},
+    {"conv2d_backward_weight", "conv2d_tile_weight", "conv2d_tile_weight.glsl", "inside(origin + left_place(i), size)",
+     "true"},
+    {"conv2d_backward_weight", "conv2d_tile_weight", "conv2d_tile_weight.glsl", "ivec3(corner.x + int(IMAGES), 0, 0)",
+     "corner"},
+    {"conv2d_backward_weight", "conv2d_tile_weight", "conv2d_tile_weight.glsl", " + first_tap * STEP_COLUMNS", ""},
+    {"conv2d_backward_weight", "conv2d_tile_weight", "conv2d_tile_weight.glsl", "chunk * int(SLICES) +", ""},
+    {"conv2d_backward_weight", "conv2d_tile_weight_lanes", "conv2d_tile_weight.glsl", "i % LANES", "0u"},
     {"shortcut_pad", "shortcut_pad", "shortcut_pad.glsl", "quad_at(at, quad + 1)", "low"},
     {"shortcut_pad", "shortcut_pad", NULL, "p.z * stride.value", "p.z"},
     {"shortcut_pad_backward", "shortcut_pad_backward", NULL, "taken ? channels", "true ? channels"},
@@ -160,7 +175,10 @@ static const struct mutant mutants[] = {
 static const char *form_of(const struct mutant *mutant) {
     if (strstr(mutant->kernel, "_winograd") || strstr(mutant->text, "weight_image_step"))
         return "winograd";
-    return strstr(mutant->kernel, "_subgroup") ? "subgroup" : strstr(mutant->kernel, "_tile") ? "tile" : NULL;
+    return strstr(mutant->kernel, "_subgroup") ? "subgroup"
+           : strstr(mutant->kernel, "_lanes")  ? "lanes"
+           : strstr(mutant->kernel, "_tile")   ? "tile"
+                                               : NULL;
 }
 
 static bool is_caught(const struct mutant *mutant) {

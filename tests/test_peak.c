@@ -11,7 +11,7 @@ static void run_kernel(struct vk_device *device, const char *name, const uint32_
     struct vk_kernel *kernel;
     struct vk_commands *commands;
     uint64_t ticket;
-    OK(vk_kernel_get(device, name, constants, constant_count, &kernel));
+    OK(vk_kernel_get(device, name, constants, constant_count, 0, &kernel));
     OK(vk_commands_create(device, &commands));
     OK(vk_begin(commands));
     OK(vk_record_dispatch(commands, kernel, ranges, range_count, push, push_count, (uint32_t[3]){GROUPS, 1, 1}));

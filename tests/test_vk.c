@@ -164,23 +164,40 @@ static void kernels_kept(void **state) {
     close_device(device);
 }
 
+/* The same kernel with another size of its subgroups is another pipeline. */
+static void subgroups_required(void **state) {
+    (void)state;
+    struct vk_device *device = open_device();
+    uint32_t size = vk_facts(device)->least_subgroup;
+    struct vk_kernel *kernel, *again;
+    if (size > 0) {
+        OK(vk_kernel_get(device, "copy", NULL, 0, size, &kernel));
+        OK(vk_kernel_get(device, "copy", NULL, 0, size, &again));
+        assert_ptr_equal(kernel, again);
+        assert_int_equal(vk_kernel_interface(kernel)->subgroup_size, size);
+        assert_ptr_not_equal(kernel, get(device, "copy", NULL, 0));
+        assert_int_equal(vk_kernel_interface(get(device, "copy", NULL, 0))->subgroup_size, 0);
+    }
+    close_device(device);
+}
+
 static void kernels_refused(void **state) {
     (void)state;
     struct vk_device *device = open_device();
     const struct device_facts *facts = vk_facts(device);
     struct vk_kernel *kernel;
-    REFUSED(vk_kernel_get(device, "missing", NULL, 0, &kernel), STATUS_USAGE, "missing");
+    REFUSED(vk_kernel_get(device, "missing", NULL, 0, 0, &kernel), STATUS_USAGE, "missing");
     assert_null(kernel);
-    REFUSED(vk_kernel_get(device, "integers", NULL, 0, &kernel), STATUS_DATA, "kernel integers: binding 0");
-    REFUSED(vk_kernel_get(device, "second_set", NULL, 0, &kernel), STATUS_DATA, "set 1");
+    REFUSED(vk_kernel_get(device, "integers", NULL, 0, 0, &kernel), STATUS_DATA, "kernel integers: binding 0");
+    REFUSED(vk_kernel_get(device, "second_set", NULL, 0, 0, &kernel), STATUS_DATA, "set 1");
     const uint32_t many[] = {facts->max_group_size[0], 2, 1}, wide[] = {facts->max_group_size[0] + 1};
     const uint32_t shared[] = {1, 1, facts->max_shared_bytes / 16};
-    REFUSED(vk_kernel_get(device, "specialized", many, 3, &kernel), STATUS_MEMORY, "invocations in a workgroup");
-    REFUSED(vk_kernel_get(device, "specialized", wide, 1, &kernel), STATUS_MEMORY, "along one axis");
-    REFUSED(vk_kernel_get(device, "specialized", shared, 3, &kernel), STATUS_MEMORY, "shared memory");
-    REFUSED(vk_kernel_get(device, "specialized", (const uint32_t[]){0}, 1, &kernel), STATUS_DATA, "axis 0");
+    REFUSED(vk_kernel_get(device, "specialized", many, 3, 0, &kernel), STATUS_MEMORY, "invocations in a workgroup");
+    REFUSED(vk_kernel_get(device, "specialized", wide, 1, 0, &kernel), STATUS_MEMORY, "along one axis");
+    REFUSED(vk_kernel_get(device, "specialized", shared, 3, 0, &kernel), STATUS_MEMORY, "shared memory");
+    REFUSED(vk_kernel_get(device, "specialized", (const uint32_t[]){0}, 1, 0, &kernel), STATUS_DATA, "axis 0");
     const uint32_t constants[65] = {1, 1, 1};
-    REFUSED(vk_kernel_get(device, "specialized", constants, 65, &kernel), STATUS_USAGE, "65");
+    REFUSED(vk_kernel_get(device, "specialized", constants, 65, 0, &kernel), STATUS_USAGE, "65");
     assert_int_equal(vk_counters(device).pipelines, 0);
     close_device(device);
 }
@@ -197,8 +214,8 @@ static void kernels_replaced(void **state) {
     fclose(file);
     struct vk_device *device = open_with((struct vk_options){.kernel_path = folder});
     struct vk_kernel *kernel;
-    REFUSED(vk_kernel_get(device, "copy", NULL, 0, &kernel), STATUS_DATA, path);
-    OK(vk_kernel_get(device, "copy.texels", NULL, 0, &kernel));
+    REFUSED(vk_kernel_get(device, "copy", NULL, 0, 0, &kernel), STATUS_DATA, path);
+    OK(vk_kernel_get(device, "copy.texels", NULL, 0, 0, &kernel));
     close_device(device);
     remove(path);
     rmdir(folder);
@@ -275,10 +292,19 @@ static void cache_not_writable(void **state) {
 int main(void) {
     log_set(record_log, NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(listed),           cmocka_unit_test(chosen),         cmocka_unit_test(opened_many_times),
-        cmocka_unit_test(without_driver),   cmocka_unit_test(without_layer),  cmocka_unit_test(write_read_fill),
-        cmocka_unit_test(too_large),        cmocka_unit_test(kernels_kept),   cmocka_unit_test(kernels_refused),
-        cmocka_unit_test(kernels_replaced), cmocka_unit_test(pipeline_cache), cmocka_unit_test(cache_not_writable),
+        cmocka_unit_test(listed),
+        cmocka_unit_test(chosen),
+        cmocka_unit_test(opened_many_times),
+        cmocka_unit_test(without_driver),
+        cmocka_unit_test(without_layer),
+        cmocka_unit_test(write_read_fill),
+        cmocka_unit_test(too_large),
+        cmocka_unit_test(kernels_kept),
+        cmocka_unit_test(kernels_refused),
+        cmocka_unit_test(kernels_replaced),
+        cmocka_unit_test(pipeline_cache),
+        cmocka_unit_test(cache_not_writable),
+        cmocka_unit_test(subgroups_required),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

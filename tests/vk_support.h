@@ -68,7 +68,7 @@ static inline struct vk_buffer *make(struct vk_device *device, enum vk_memory ki
 static inline struct vk_kernel *get(struct vk_device *device, const char *name, const uint32_t *constants,
                                     uint32_t count) {
     struct vk_kernel *kernel;
-    OK(vk_kernel_get(device, name, constants, count, &kernel));
+    OK(vk_kernel_get(device, name, constants, count, 0, &kernel));
     return kernel;
 }
 

@@ -89,17 +89,38 @@ print_table() {
                 sum += number(json, list[count])
             return sum
         }
+        # How often the loop inside the one that brings the operands runs: over rows of taps, or runs of pixels.
+        function trips(kernel, constants, c) {
+            split(constants, c, ",")
+            return kernel ~ /^conv2d_tile_weight/ ? c[3] * c[4] * c[5] / c[6] / c[2] : kernel ~ /^conv2d_tile/ ? c[10] : 1
+        }
+        # Sums of the two loops: `outer` counts one trip of `inner`.
+        function sum(key) {
+            return number(outer, key) + (inner == outer ? 0 : (runs - 1) * number(inner, key))
+        }
+        function find_loops(json, loop, count, i, macs, most) {
+            count = split(substr(json, index(json, "\"loops\":")), loop, "},{")
+            inner = outer = count > 1 || loop[1] ~ /macs/ ? loop[1] : substr(json, index(json, "\"hot\":"))
+            for (i = 1; i <= count; i++) {
+                macs = number(loop[i], "macs")
+                if (macs > most || (macs == most && number(loop[i], "insts") > number(outer, "insts")))
+                    outer = loop[i]
+                if (macs > most || (macs == most && number(loop[i], "insts") < number(inner, "insts")))
+                    inner = loop[i]
+                if (macs > most)
+                    most = macs
+            }
+        }
         BEGIN {
             split(bar, want, " ")
             lowest = 9
-            printf "%-38s %-28s %4s %5s %5s %6s %6s %5s %5s %5s %6s %6s  %s\n", "kernel", "constants", "size", "waves",
+            printf "%-38s %-32s %4s %5s %5s %6s %6s %5s %5s %5s %6s %6s  %s\n", "kernel", "constants", "size", "waves",
                    "regs", "spills", "access", "flop", "LDS", "other", "bound", "share", "first of its uses"
         }
         {
             split($1, field, " ")
             first = $1
             sub(/^[^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ /, "", first)
-            hot = substr($2, index($2, "\"hot\":"))
             whole = substr($2, index($2, "\"whole\":"))
             spills = total($2, "Spilled SGPRs/Spilled VGPRs/Scratch size/Spills/Spills to memory/Scratch Memory Size")
             waves = number($2, "waves_per_simd") + number($2, "Max warps.SM") / 4
@@ -109,21 +130,28 @@ print_table() {
             rate = gpu ~ /vega/ ? 16 : gpu ~ /amd/ ? 64 : gpu ~ /nvidia/ ? 16 : gpu ~ /0x56a0/ ? 4 : 8
             accesses = number(whole, "vmem_load") + number(whole, "vmem_store")
             access = accesses ? number(whole, "vmem_clk") * rate / size / accesses : 0
-            macs = field[4] > 0 ? number(hot, "fma") : 0
-            text = sprintf("%-38s %-28s %4d %5.1f %5d %6d %6.1f", field[1], field[2], size, waves, registers, spills,
+            text = sprintf("%-38s %-32s %4d %5.1f %5d %6d %6.1f", field[1], field[2], size, waves, registers, spills,
                            access)
             all_spills += spills
-            if (!macs) {
+            if (field[4] == 0) {
                 printf "%s %37s %s\n", text, "", first
                 next
             }
-            lds = number(hot, "lds_bytes_per_mac")
-            other = total(hot, "alu/trans/quarter") / macs
-            share = number(hot, "peak_frac_fma_serial")
-            match(hot, /"bound":"[a-z]+/)
+            find_loops($2)
+            runs = trips(field[1], field[2])
+            macs = sum("macs")
+            read = number(outer, "lds_bytes_per_mac") * number(outer, "macs")
+            lds = (read + (macs - number(outer, "macs")) * number(inner, "lds_bytes_per_mac")) / macs
+            other = (sum("alu") + sum("trans") + sum("quarter")) / (sum("fma") + sum("dual"))
+            clocks = sum("alu_clk") > sum("issue_clk") ? sum("alu_clk") : sum("issue_clk")
+            # The clocks that the multiply-adds alone would take, by the share of the peak of this loop with arithmetic alone.
+            ideal = number(inner, "peak_frac_fma_serial") * (number(inner, "lds_clk") + number(inner, "vmem_clk") + \
+                    (number(inner, "alu_clk") > number(inner, "issue_clk") ? number(inner, "alu_clk") : number(inner, "issue_clk")))
+            share = ideal * macs / number(inner, "macs") / (clocks + sum("lds_clk") + sum("vmem_clk"))
+            match(inner, /"bound":"[a-z]+/)
             below = field[1] ~ /^conv2d/ && (share < want[2] - 0.005 || lds > want[3] + 0.005 || other > want[4] || waves < want[5] || spills)
             printf "%s %5.1f %5.2f %5.2f %6s %6.3f%s %s\n", text, field[4] / 1e9, lds, other,
-                   substr(hot, RSTART + 9, RLENGTH - 9), share, below ? "-" : " ", first
+                   substr(inner, RSTART + 9, RLENGTH - 9), share, below ? "-" : " ", first
             if (field[1] !~ /^conv2d/)
                 next
             flops += field[4]

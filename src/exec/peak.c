@@ -55,7 +55,7 @@ static enum status time_dispatch(const struct job *job, const struct dispatch *d
     struct vk_commands *commands;
     for (uint32_t i = 0; i < dispatch->operand_count; i++)
         ranges[i] = (struct vk_range){dispatch->operands[i].kind == OPERAND_INPUT ? job->from : job->to, 0, job->bytes};
-    TRY(vk_kernel_get(job->device, name, dispatch->constants, dispatch->constant_count, &kernel));
+    TRY(vk_kernel_get(job->device, name, dispatch->constants, dispatch->constant_count, 0, &kernel));
     TRY(vk_commands_create(job->device, &commands));
     enum status status = record(commands, dispatch, kernel, ranges);
     if (status == STATUS_OK)

@@ -180,7 +180,7 @@ static enum status choose_kernel(const struct plan *plan, const struct dispatch 
     snprintf(bound->kernel_name, sizeof bound->kernel_name, "%s.texels", dispatch->kernel);
     if (facts->prefers_texels && vk_kernel_exists(plan->device, bound->kernel_name)) {
         TRY(vk_kernel_get(plan->device, bound->kernel_name, dispatch->constants, dispatch->constant_count,
-                          &bound->kernel));
+                          dispatch->subgroup_size, &bound->kernel));
         const struct vk_interface *interface = vk_kernel_interface(bound->kernel);
         bool fits = true;
         for (uint32_t i = 0; i < interface->binding_count && i < bound->range_count; i++)
@@ -190,7 +190,7 @@ static enum status choose_kernel(const struct plan *plan, const struct dispatch 
     }
     snprintf(bound->kernel_name, sizeof bound->kernel_name, "%s", dispatch->kernel);
     return vk_kernel_get(plan->device, bound->kernel_name, dispatch->constants, dispatch->constant_count,
-                         &bound->kernel);
+                         dispatch->subgroup_size, &bound->kernel);
 }
 
 static enum status bind_dispatch(const struct plan *plan, size_t index, const struct dispatch *dispatch,

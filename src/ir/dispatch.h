@@ -37,6 +37,7 @@ struct dispatch {
     uint32_t push_count;
     uint32_t constants[DISPATCH_CONSTANTS]; /* specialization constants 0 .. constant_count - 1 */
     uint32_t constant_count;
+    uint32_t subgroup_size; /* that the kernel must run with, full; 0: any */
     uint32_t groups[3];
     double flops, bytes; /* nominal work and traffic, for the first guess of its duration and for reports */
 };

@@ -95,7 +95,7 @@ struct op {
     uint32_t by_image;
 
     /* From best to plainest; the first that applies is taken. Ends with a NULL name. */
-    struct form forms[8];
+    struct form forms[10];
 
     /*
      * Appends the nodes that compute the gradients of the inputs (`node` is a copy that stays valid). dout[k] is the

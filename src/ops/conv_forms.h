@@ -25,10 +25,27 @@ bool conv_forms_tile(const struct call *call, const struct device_facts *facts, 
 bool conv_forms_tile_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_tile_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 
-/* The same on software devices, where it is slow: last in the list, so that verify proves it without a GPU. */
+/* The same for GPUs of few registers and short subgroups (Intel's): the lanes of a subgroup share the weights. */
+bool conv_forms_lanes(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_lanes_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_lanes_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+
+/* Both on software devices, where it is slow: last in the list, so that verify proves it without a GPU. */
 bool conv_forms_slow_tile(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_slow_tile_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_slow_tile_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+
+bool conv_forms_slow_lanes(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_slow_lanes_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_slow_lanes_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+
+/* What these forms need in any case. */
+bool conv_forms_tile_applies(const struct call *call, const struct device_facts *facts);
+/* Subgroup size of the tile forms; 0: any. Without the double issue of later ones, AMD's GPUs hold more halves of
+ * waves. */
+uint32_t conv_forms_wave(const struct device_facts *facts);
+/* Lanes of the subgroups that share weights; 0: they do not. */
+uint32_t conv_forms_lane_count(const struct device_facts *facts);
 
 /* Any device, any shape. */
 bool conv_forms_plain(const struct call *call, const struct device_facts *facts, struct lowering *lowering);

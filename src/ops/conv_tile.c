@@ -1,82 +1,330 @@
 /*
- * conv_tile: the convolution ops as matrix products with tiles in shared memory, for GPUs. The loops are in
- * shaders/conv2d_tile.comp and conv2d_tile_weight.comp; here is the choice of the tile.
+ * conv_tile: conv2d and conv2d_backward_input as matrix products with tiles in shared memory, for GPUs. The loops are
+ * in shaders/conv2d_tile.glsl; here is the choice of the tile.
  */
 #include "ops/conv_forms.h"
 
 #include "base/memory.h"
-#include "ops/conv_geometry.h"
+#include "ops/conv_mapping.h"
 
-enum { INTEL = 0x8086 };
+/* Invocations that keep a large GPU busy, and a software device. */
+#define INVOCATIONS_GPU 16384
+#define INVOCATIONS_CPU 256
+/* Vec4s that an invocation brings at once: more of them take too many registers. */
+#define LOADS_MOST 10
+#define LOADS_AHEAD_MOST 5
+#define LOADS_AHEAD_LANES 4
+/* Writing and reading a sum of a part, in multiply-adds. */
+#define PART_COST 64
+#define PARTS_MOST 16
+/* Pixels in a row of a tile, where patches of the source overlap: the more square they are, the better. */
+#define LONGEST_ROW 32
+#define PART_BYTES (UINT64_C(1) << 26) /* of all parts */
 
-/* Workgroups that keep a large GPU busy, and a software device. */
-#define GROUPS_GPU 256
-#define GROUPS_CPU 2
-/* Rows of a chunk of the weight gradient, and bytes of all parts. */
-#define CHUNK_ROWS_LEAST 4
-#define PART_BYTES (UINT64_C(1) << 26)
+enum { SUM_GROUP = 64 }; /* local_size_x of conv2d_tile_sum.comp */
 
-/* A workgroup's tile of the product, and an invocation's block of it; speed relative to the largest block. */
+/* An invocation's sums: runs of pixels x channels. */
+struct block {
+    uint32_t runs, run, columns;
+};
+
 struct tile {
-    uint32_t height, width, rows, columns;
-    double speed;
+    struct block block;
+    uint32_t invocations, images, size[2], channels, depth;
+    uint32_t lanes; /* that share their weights; 0: none */
+    uint32_t parts; /* workgroups that share the channels of the source */
+    double score;
 };
 
-static const struct tile tiles[] = {
-    {128, 128, 8, 8, 1.0}, {64, 128, 8, 8, 0.95}, {128, 64, 8, 8, 0.95}, {256, 32, 8, 8, 0.85},
-    {128, 64, 8, 4, 0.76}, {64, 64, 8, 4, 0.75},  {128, 32, 8, 4, 0.72}, {256, 16, 8, 4, 0.6},
-    {64, 32, 4, 4, 0.5},   {128, 16, 4, 4, 0.45}, {64, 16, 4, 4, 0.4},
-};
+/* Runs of seven suit the images of 7, 14, 28 and 56 pixels that large networks have; with one tap they have no use. */
+static const struct block blocks[] = {{2, 4, 8}, {1, 7, 8}, {1, 4, 8}, {1, 4, 4}};
+/* With shared weights, on GPUs that have 128 registers: half as many sums. */
+static const struct block lane_blocks[] = {{1, 4, 8}, {1, 7, 4}, {1, 4, 4}};
 
-static uint32_t quads(uint32_t count) {
-    return (count + 3) / 4;
+/* ---- the tile ---- */
+
+/* As conv2d_tile.glsl has it. */
+static uint64_t shared_bytes(const struct mapping *map, const struct tile *tile) {
+    uint64_t rows = (uint64_t)tile->images * mapping_patch(map, ROWS, tile->size[ROWS]);
+    uint64_t plane = round_up(rows * round_up(mapping_patch(map, COLUMNS, tile->size[COLUMNS]), 4), 8) + 4;
+    return 4 * tile->depth * (plane + (uint64_t)map->taps[ROWS] * map->taps[COLUMNS] * (tile->channels + 4));
 }
 
-static uint32_t groups_wanted(const struct device_facts *facts) {
-    return facts->kind == DEVICE_CPU ? GROUPS_CPU : GROUPS_GPU;
+static uint64_t patch_cells(const struct mapping *map, const struct tile *tile) {
+    return (uint64_t)tile->images * mapping_patch(map, ROWS, tile->size[ROWS]) *
+           mapping_patch(map, COLUMNS, tile->size[COLUMNS]);
 }
 
-static uint32_t invocations(const struct tile *tile) {
-    return tile->height / tile->rows * (tile->width / tile->columns);
+/* The most depth for which registers and shared memory suffice; false: there is none. */
+static bool find_depth(const struct mapping *map, const struct device_facts *facts, struct tile *tile) {
+    uint32_t ahead = tile->lanes ? LOADS_AHEAD_LANES : LOADS_AHEAD_MOST;
+    uint32_t taps = map->taps[ROWS] * map->taps[COLUMNS], most = taps == 1 ? 16 : taps <= 4 ? 8 : 4;
+    for (tile->depth = MIN(most, MAX(4 * mapping_quads(map->source_channels), 4)); tile->depth >= 4; tile->depth -= 4) {
+        uint64_t left = ceil_div(patch_cells(map, tile) * (tile->depth / 4), tile->invocations);
+        uint64_t right = ceil_div((uint64_t)taps * tile->depth * tile->channels / 4, tile->invocations);
+        if (16 % tile->depth == 0 && shared_bytes(map, tile) <= facts->max_shared_bytes &&
+            (taps == 1 ? left + right <= ahead : MAX(left, right) <= LOADS_MOST))
+            return true;
+    }
+    return false;
 }
 
-static bool tile_fits(const struct tile *tile, uint32_t depth, const struct device_facts *facts) {
-    uint32_t shared_bytes = 4 * depth * (tile->height + tile->width + 8);
-    /* Intel's compilers spill registers with 64 sums. */
-    bool registers = facts->vendor_id != INTEL || tile->rows * tile->columns <= 32;
-    return registers && shared_bytes <= facts->max_shared_bytes && invocations(tile) <= facts->max_invocations &&
-           invocations(tile) <= facts->max_group_size[0];
+/* Fills the rectangle of pixels for as many runs as the invocations have. */
+static void find_rectangle(const struct mapping *map, struct tile *tile) {
+    uint32_t runs = tile->invocations / (tile->channels / tile->block.columns) * tile->block.runs;
+    uint32_t longest = map->taps[ROWS] > 1 ? MIN(runs, LONGEST_ROW / tile->block.run) : runs;
+    uint32_t across = mapping_even(mapping_ratio(map->grid[COLUMNS], tile->block.run), longest);
+    tile->size[COLUMNS] = across * tile->block.run;
+    tile->size[ROWS] = mapping_even(map->grid[ROWS], runs / across);
+    tile->images = MIN(map->images, runs / across / tile->size[ROWS]);
+}
+
+/* Depth of a part, in vec4s. */
+static uint32_t part_depth(const struct mapping *map, const struct tile *tile) {
+    return (uint32_t)round_up(mapping_ratio(mapping_quads(map->source_channels), tile->parts), tile->depth / 4);
+}
+
+static uint64_t tile_count(const struct mapping *map, const struct tile *tile) {
+    return ceil_div(map->images, tile->images) * ceil_div(map->grid[ROWS], tile->size[ROWS]) *
+           ceil_div(map->grid[COLUMNS], tile->size[COLUMNS]) * ceil_div(map->target_channels, tile->channels) *
+           tile->parts;
 }
 
 /*
- * The fastest tile for a product of height x width: its own speed, times the part of its tiles that is not beyond the
- * edge, times the part of the device that the workgroups fill (each may be split into `splits`). NULL: none fits.
+ * Speed relative to a device's best: the part of its work that is not beyond an edge, times the part of the device that
+ * is busy (with the dispatches for the other pixels of a stride, which run at the same time), by what a multiply-add
+ * costs with the words that it reads from shared memory (about two words a clock) and its share of what is brought
+ * there.
  */
-static const struct tile *choose_tile(uint64_t height, uint64_t width, uint64_t splits, uint32_t depth,
-                                      const struct device_facts *facts) {
-    const struct tile *best = NULL;
-    double best_score = 0;
-    for (size_t i = 0; i < COUNT(tiles); i++) {
-        uint64_t down = ceil_div(height, tiles[i].height), across = ceil_div(width, tiles[i].width);
-        double used =
-            (double)height * (double)width / ((double)(down * tiles[i].height) * (double)(across * tiles[i].width));
-        double busy = MIN((double)(down * across * splits) / groups_wanted(facts), 1.0);
-        double score = tiles[i].speed * used * busy;
-        if (score > best_score && tile_fits(&tiles[i], depth, facts)) {
-            best = &tiles[i];
-            best_score = score;
-        }
+static double score(const struct mapping *map, const struct tile *tile, const struct device_facts *facts) {
+    const struct block *block = &tile->block;
+    double sums = (double)block->runs * block->run * block->columns,
+           taps = (double)map->taps[ROWS] * map->taps[COLUMNS];
+    uint32_t weights = tile->lanes ? mapping_ratio(block->columns, tile->lanes) : block->columns;
+    double reads = block->runs * mapping_patch(map, COLUMNS, block->run) + map->taps[COLUMNS] * weights;
+    double words = (double)patch_cells(map, tile) + taps * tile->channels;
+    double cost = 1 + 2 * reads / (sums * map->taps[COLUMNS]) + 9 * words / (sums * tile->invocations * taps) +
+                  0.5 / (taps * tile->depth);
+    if (tile->parts > 1)
+        cost += PART_COST * tile->parts / (taps * map->source_channels);
+    double groups = (double)tile_count(map, tile), done = groups * tile->invocations;
+    double pixels = (double)map->images * map->grid[ROWS] * map->grid[COLUMNS];
+    double wanted = facts->kind == DEVICE_CPU ? INVOCATIONS_CPU : INVOCATIONS_GPU;
+    return pixels * map->target_channels * tile->parts / (done * sums) *
+           MIN(done * map->target_step[ROWS] * map->target_step[COLUMNS] / wanted, 1.0) / cost;
+}
+
+static bool tile_fits(const struct tile *tile, const struct device_facts *facts) {
+    uint32_t row_blocks = tile->invocations / (tile->channels / tile->block.columns);
+    return tile->invocations <= facts->max_invocations && tile->invocations <= facts->max_group_size[0] &&
+           tile->channels <= tile->block.columns * tile->invocations &&
+           (tile->lanes == 0 || row_blocks % tile->lanes == 0);
+}
+
+/* The best number of parts, for a tile that has all the rest. */
+static void choose_parts(const struct mapping *map, const struct device_facts *facts, uint32_t most,
+                         struct tile *tile) {
+    struct tile best = *tile;
+    for (tile->parts = 1; tile->parts <= most; tile->parts++) {
+        tile->score = score(map, tile, facts);
+        bool empty = part_depth(map, tile) * (tile->parts - 1) >= MAX(mapping_quads(map->source_channels), 1);
+        if (tile->score > best.score && !empty)
+            best = *tile;
     }
+    *tile = best;
+}
+
+/* `parts`: at most so many. */
+static struct tile choose_tile(const struct mapping *map, const struct device_facts *facts, uint32_t lanes,
+                               uint32_t parts) {
+    struct tile best = {.score = 0};
+    for (size_t i = 0; i < (lanes ? COUNT(lane_blocks) : COUNT(blocks)); i++)
+        for (uint32_t channels = 16; channels <= 128; channels *= 2)
+            for (uint32_t invocations = 64; invocations <= 256; invocations *= 2) {
+                struct tile tile = {.block = lanes ? lane_blocks[i] : blocks[i],
+                                    .invocations = invocations,
+                                    .channels = channels,
+                                    .lanes = lanes};
+                if (!tile_fits(&tile, facts) || (tile.block.run == 7 && map->taps[COLUMNS] == 1))
+                    continue;
+                find_rectangle(map, &tile);
+                if (!find_depth(map, facts, &tile))
+                    continue;
+                choose_parts(map, facts, parts, &tile);
+                if (tile.score > best.score)
+                    best = tile;
+            }
     return best;
 }
 
-/* Depth of the tiles for `length` values in a row of the sum: Intel's gain from fewer, longer steps. */
-static uint32_t choose_depth(uint32_t length, const struct device_facts *facts) {
-    return length <= 4 ? 4 : length >= 16 && facts->vendor_id == INTEL ? 16 : 8;
+/* ---- the dispatch ---- */
+
+static void push_pair(struct dispatch *dispatch, const uint32_t pair[2]) {
+    dispatch_push(dispatch, pair[ROWS]);
+    dispatch_push(dispatch, pair[COLUMNS]);
 }
 
-static bool applies(const struct call *call, const struct conv_geometry *conv, const struct device_facts *facts) {
-    if (conv->groups != 1 || facts->max_storage_buffers < 5)
+static void push_constants(struct dispatch *dispatch, const struct mapping *map, const struct tile *tile, bool backward,
+                           uint32_t flags) {
+    const uint32_t constants[] = {tile->invocations,
+                                  tile->images,
+                                  tile->size[ROWS],
+                                  tile->size[COLUMNS],
+                                  tile->channels,
+                                  tile->depth,
+                                  tile->block.runs,
+                                  tile->block.run,
+                                  tile->block.columns,
+                                  map->taps[ROWS],
+                                  map->taps[COLUMNS],
+                                  map->scale[ROWS],
+                                  map->scale[COLUMNS],
+                                  map->step[ROWS],
+                                  map->step[COLUMNS],
+                                  backward,
+                                  flags,
+                                  tile->lanes};
+    for (size_t i = 0; i < COUNT(constants) - (tile->lanes == 0); i++)
+        dispatch_constant(dispatch, constants[i]);
+}
+
+static void push_mapping(struct dispatch *dispatch, const struct mapping *map, const struct tile *tile,
+                         uint32_t weight_quads) {
+    const uint32_t first[] = {(uint32_t)map->first[ROWS], (uint32_t)map->first[COLUMNS]};
+    const uint32_t weight_step[] = {(uint32_t)map->weight_step[ROWS], (uint32_t)map->weight_step[COLUMNS]};
+    const uint32_t tiles[] = {mapping_ratio(map->grid[ROWS], tile->size[ROWS]),
+                              mapping_ratio(map->grid[COLUMNS], tile->size[COLUMNS])};
+    push_pair(dispatch, map->source);
+    push_pair(dispatch, map->grid);
+    push_pair(dispatch, map->target);
+    push_pair(dispatch, map->target_first);
+    push_pair(dispatch, map->target_step);
+    push_pair(dispatch, first);
+    push_pair(dispatch, map->spacing);
+    push_pair(dispatch, tiles);
+    dispatch_push(dispatch, mapping_ratio(map->target_channels, tile->channels));
+    dispatch_push(dispatch, tile->parts);
+    dispatch_push(dispatch, part_depth(map, tile));
+    dispatch_push(dispatch, map->images);
+    dispatch_push(dispatch, map->source_channels);
+    dispatch_push(dispatch, map->target_channels);
+    dispatch_push(dispatch, weight_quads);
+    dispatch_push(dispatch, (uint32_t)map->weight_first);
+    push_pair(dispatch, weight_step);
+}
+
+/* The parts go to scratch block 0, and what `first` was to do at its end is done to their sum. */
+static void add_sum(const struct call *call, const struct mapping *map, const struct tile *tile, uint32_t flags,
+                    struct lowering *lowering) {
+    struct dispatch *first = &lowering->dispatches[lowering->count - 1], *sum;
+    uint64_t count = tensor_bytes(call->out[0]) / 16;
+    sum = lowering_add(lowering, "conv2d_tile_sum");
+    dispatch_scratch(sum, 0);
+    sum->operands[sum->operand_count++] = first->operands[2];
+    sum->operands[sum->operand_count++] = first->operands[3];
+    dispatch_output(sum, 0);
+    first->operands[4] = sum->operands[0];
+    first->operands[2] = first->operands[3] = first->operands[1];
+    dispatch_constant(sum, flags);
+    dispatch_push(sum, (uint32_t)count);
+    dispatch_push(sum, tile->parts);
+    dispatch_push(sum, map->target_channels);
+    dispatch_linear(sum, count, SUM_GROUP);
+    sum->bytes = 16 * (double)count * (tile->parts + 1);
+    lowering->scratch_bytes[0] = 16 * count * tile->parts;
+}
+
+/* Scratch memory for parts exists only once, for all pixels; parts of a sum are stored as the target is. */
+static uint32_t most_parts(const struct call *call, const struct conv_axis *r, const struct conv_axis *c,
+                           const struct device_facts *facts) {
+    uint64_t bytes = MIN(PART_BYTES, facts->max_storage_range) / tensor_bytes(call->out[0]);
+    return r->step == 1 && c->step == 1 ? (uint32_t)MAX(MIN(bytes, PARTS_MOST), 1) : 1;
+}
+
+static bool add_product(const struct call *call, const struct device_facts *facts, const struct conv_geometry *conv,
+                        const struct conv_axis *r, const struct conv_axis *c, bool backward, uint32_t lanes,
+                        struct lowering *lowering) {
+    struct mapping map = mapping_of(conv, r, c, backward);
+    struct tile tile = choose_tile(&map, facts, lanes, most_parts(call, r, c, facts));
+    if (tile.score == 0)
+        return false;
+    struct dispatch *dispatch = lowering_add(lowering, lanes ? "conv2d_tile_lanes" : "conv2d_tile");
+    uint32_t flags = conv_forms_bind(dispatch, call, backward);
+    dispatch->subgroup_size = lanes ? lanes : conv_forms_wave(facts);
+    push_constants(dispatch, &map, &tile, backward, tile.parts == 1 ? flags : 0);
+    push_mapping(dispatch, &map, &tile, mapping_quads(conv->weight.d[KO]));
+    dispatch_linear(dispatch, tile_count(&map, &tile), 1);
+    struct shape target = backward ? conv->x : conv->y;
+    dispatch->flops =
+        2.0 * target.d[N] * r->count * c->count * r->taps * c->taps * conv->weight.d[KI] * conv->weight.d[KO];
+    dispatch->bytes *= (double)r->count * c->count / ((double)target.d[H] * target.d[W]);
+    if (tile.parts > 1)
+        add_sum(call, &map, &tile, flags, lowering);
+    return true;
+}
+
+static bool lower_forward(const struct call *call, const struct device_facts *facts, uint32_t lanes,
+                          struct lowering *lowering) {
+    struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->in[1], call->out[0]);
+    struct conv_axis r = conv_axis_forward(&conv, ROWS), c = conv_axis_forward(&conv, COLUMNS);
+    return conv_forms_tile_applies(call, facts) && add_product(call, facts, &conv, &r, &c, false, lanes, lowering);
+}
+
+static bool lower_input(const struct call *call, const struct device_facts *facts, uint32_t lanes,
+                        struct lowering *lowering) {
+    struct conv_geometry conv = conv_geometry_of(call, call->out[0], call->in[1], call->in[0]);
+    uint32_t rows = MIN(conv.stride[ROWS], conv.x.d[H]), columns = MIN(conv.stride[COLUMNS], conv.x.d[W]);
+    if (!conv_forms_tile_applies(call, facts) || (uint64_t)rows * columns > LOWERING_DISPATCHES)
+        return false;
+    for (uint32_t i = 0; i < rows; i++)
+        for (uint32_t j = 0; j < columns; j++) {
+            struct conv_axis r = conv_axis_backward(&conv, ROWS, i), c = conv_axis_backward(&conv, COLUMNS, j);
+            if (!add_product(call, facts, &conv, &r, &c, true, lanes, lowering))
+                return false;
+        }
+    return true;
+}
+
+/* ---- forms ---- */
+
+bool conv_forms_tile(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind != DEVICE_CPU && lower_forward(call, facts, 0, lowering);
+}
+
+bool conv_forms_tile_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind != DEVICE_CPU && lower_input(call, facts, 0, lowering);
+}
+
+bool conv_forms_slow_tile(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind == DEVICE_CPU && lower_forward(call, facts, 0, lowering);
+}
+
+bool conv_forms_slow_tile_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind == DEVICE_CPU && lower_input(call, facts, 0, lowering);
+}
+
+bool conv_forms_lanes(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind != DEVICE_CPU && conv_forms_lane_count(facts) &&
+           lower_forward(call, facts, conv_forms_lane_count(facts), lowering);
+}
+
+bool conv_forms_lanes_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind != DEVICE_CPU && conv_forms_lane_count(facts) &&
+           lower_input(call, facts, conv_forms_lane_count(facts), lowering);
+}
+
+bool conv_forms_slow_lanes(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind == DEVICE_CPU && conv_forms_lane_count(facts) &&
+           lower_forward(call, facts, conv_forms_lane_count(facts), lowering);
+}
+
+bool conv_forms_slow_lanes_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    return facts->kind == DEVICE_CPU && conv_forms_lane_count(facts) &&
+           lower_input(call, facts, conv_forms_lane_count(facts), lowering);
+}
+
+bool conv_forms_tile_applies(const struct call *call, const struct device_facts *facts) {
+    if (attr(call, "groups") != 1 || facts->max_storage_buffers < 5)
         return false;
     for (int i = 0; i < OP_INPUTS; i++)
         if (call->in[i] && tensor_bytes(call->in[i]) > facts->max_storage_range)
@@ -84,150 +332,14 @@ static bool applies(const struct call *call, const struct conv_geometry *conv, c
     return tensor_bytes(call->out[0]) <= facts->max_storage_range;
 }
 
-static void push_tile(struct dispatch *dispatch, const struct tile *tile, uint32_t depth) {
-    const uint32_t constants[] = {invocations(tile), tile->height, tile->width, depth, tile->rows, tile->columns};
-    for (size_t i = 0; i < COUNT(constants); i++)
-        dispatch_constant(dispatch, constants[i]);
+uint32_t conv_forms_wave(const struct device_facts *facts) {
+    enum { AMD = 0x1002, HALF = 32 };
+    return facts->vendor_id == AMD && facts->least_subgroup == HALF && !facts->matrix_units ? HALF : 0;
 }
 
-static void push_pair(struct dispatch *dispatch, uint32_t rows, uint32_t columns) {
-    dispatch_push(dispatch, rows);
-    dispatch_push(dispatch, columns);
-}
-
-/* ---- forward, input gradient ---- */
-
-/* The push block of conv2d_tile.comp. `r`, `c`: rows and columns of the target that this dispatch computes. */
-static void push_mapping(struct dispatch *dispatch, const struct conv_geometry *conv, const struct conv_axis *r,
-                         const struct conv_axis *c, bool backward) {
-    struct shape source = backward ? conv->y : conv->x, target = backward ? conv->x : conv->y;
-    uint32_t weight_quads = quads(conv->weight.d[KO]), column_step = conv->weight.d[KI] * weight_quads;
-    uint32_t row_step = conv->weight.d[KW] * column_step;
-    push_pair(dispatch, source.d[H], source.d[W]);
-    push_pair(dispatch, r->count, c->count);
-    push_pair(dispatch, target.d[H], target.d[W]);
-    push_pair(dispatch, r->first, c->first);
-    push_pair(dispatch, r->step, c->step);
-    push_pair(dispatch, (uint32_t)r->source_first, (uint32_t)c->source_first);
-    push_pair(dispatch, (uint32_t)r->source_scale, (uint32_t)c->source_scale);
-    push_pair(dispatch, (uint32_t)r->source_step, (uint32_t)c->source_step);
-    push_pair(dispatch, r->taps, c->taps);
-    dispatch_push(dispatch, source.d[N]);
-    push_pair(dispatch, source.d[C], target.d[C]);
-    dispatch_push(dispatch, weight_quads);
-    dispatch_push(dispatch, r->first_tap * row_step + c->first_tap * column_step);
-    push_pair(dispatch, r->tap_step * row_step, c->tap_step * column_step);
-}
-
-static bool add_product(const struct call *call, const struct device_facts *facts, const struct conv_geometry *conv,
-                        const struct conv_axis *r, const struct conv_axis *c, bool backward,
-                        struct lowering *lowering) {
-    struct shape source = backward ? conv->y : conv->x, target = backward ? conv->x : conv->y;
-    uint32_t depth = choose_depth(source.d[C], facts);
-    uint64_t pixels = (uint64_t)target.d[N] * r->count * c->count;
-    const struct tile *tile = choose_tile(pixels, target.d[C], 1, depth, facts);
-    if (!tile)
-        return false;
-    struct dispatch *dispatch = lowering_add(lowering, "conv2d_tile");
-    uint32_t flags = conv_forms_bind(dispatch, call, backward);
-    push_tile(dispatch, tile, depth);
-    dispatch_constant(dispatch, backward);
-    dispatch_constant(dispatch, flags);
-    push_mapping(dispatch, conv, r, c, backward);
-    uint32_t across = (uint32_t)ceil_div(target.d[C], tile->width);
-    dispatch_push(dispatch, across);
-    dispatch_linear(dispatch, ceil_div(pixels, tile->height) * across, 1);
-    double share = (double)r->count * c->count / ((double)target.d[H] * target.d[W]);
-    dispatch->flops = 2 * share * conv_geometry_multiply_adds(conv);
-    dispatch->bytes *= share;
-    return true;
-}
-
-static bool lower_forward(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->in[1], call->out[0]);
-    struct conv_axis r = conv_axis_forward(&conv, ROWS), c = conv_axis_forward(&conv, COLUMNS);
-    return applies(call, &conv, facts) && add_product(call, facts, &conv, &r, &c, false, lowering);
-}
-
-static bool lower_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    struct conv_geometry conv = conv_geometry_of(call, call->out[0], call->in[1], call->in[0]);
-    uint32_t rows = MIN(conv.stride[ROWS], conv.x.d[H]), columns = MIN(conv.stride[COLUMNS], conv.x.d[W]);
-    if (!applies(call, &conv, facts) || (uint64_t)rows * columns > LOWERING_DISPATCHES)
-        return false;
-    for (uint32_t i = 0; i < rows; i++)
-        for (uint32_t j = 0; j < columns; j++) {
-            struct conv_axis r = conv_axis_backward(&conv, ROWS, i), c = conv_axis_backward(&conv, COLUMNS, j);
-            if (!add_product(call, facts, &conv, &r, &c, true, lowering))
-                return false;
-        }
-    return true;
-}
-
-/* ---- weight gradient ---- */
-
-static bool lower_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->out[0], call->in[1]);
-    uint32_t taps = conv.weight.d[KH] * conv.weight.d[KW], height = taps * 4 * quads(conv.x.d[C]);
-    uint32_t rows = conv.y.d[N] * conv.y.d[H], depth = choose_depth(conv.y.d[W], facts);
-    uint64_t part = (uint64_t)taps * conv.weight.d[KI] * quads(conv.y.d[C]);
-    uint64_t most = MIN(rows / CHUNK_ROWS_LEAST, MIN(PART_BYTES, facts->max_storage_range) / (16 * part));
-    const struct tile *tile = choose_tile(height, conv.y.d[C], MAX(most, 1), depth, facts);
-    if (!applies(call, &conv, facts) || !tile)
-        return false;
-    uint32_t across = (uint32_t)ceil_div(conv.y.d[C], tile->width);
-    uint32_t tile_count = (uint32_t)ceil_div(height, tile->height) * across;
-    uint64_t chunks = MAX(MIN(ceil_div(2 * groups_wanted(facts), tile_count), most), 1);
-    uint32_t chunk_rows = (uint32_t)ceil_div(rows, chunks), parts = (uint32_t)ceil_div(rows, chunk_rows);
-    struct dispatch *dispatch = lowering_add(lowering, "conv2d_tile_weight");
-    dispatch_input(dispatch, 0);
-    dispatch_input(dispatch, 1);
-    if (parts == 1)
-        dispatch_output(dispatch, 0);
-    else
-        dispatch_scratch(dispatch, 0);
-    push_tile(dispatch, tile, depth);
-    push_pair(dispatch, conv.x.d[H], conv.x.d[W]);
-    push_pair(dispatch, conv.y.d[H], conv.y.d[W]);
-    push_pair(dispatch, conv.weight.d[KH], conv.weight.d[KW]);
-    push_pair(dispatch, conv.stride[ROWS], conv.stride[COLUMNS]);
-    push_pair(dispatch, conv.before[ROWS], conv.before[COLUMNS]);
-    push_pair(dispatch, conv.dilation[ROWS], conv.dilation[COLUMNS]);
-    dispatch_push(dispatch, conv.x.d[N]);
-    push_pair(dispatch, conv.x.d[C], conv.y.d[C]);
-    push_pair(dispatch, tile_count, across);
-    dispatch_push(dispatch, chunk_rows);
-    dispatch_linear(dispatch, (uint64_t)tile_count * parts, 1);
-    dispatch->flops = 2 * conv_geometry_multiply_adds(&conv);
-    dispatch->bytes = 4 * (double)(shape_count(conv.x) + shape_count(conv.y));
-    if (parts == 1)
-        return true;
-    lowering->scratch_bytes[0] = 16 * part * parts;
-    conv_forms_sum_parts(lowering, (uint32_t)part, parts);
-    return true;
-}
-
-/* ---- forms ---- */
-
-bool conv_forms_tile(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    return facts->kind != DEVICE_CPU && lower_forward(call, facts, lowering);
-}
-
-bool conv_forms_tile_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    return facts->kind != DEVICE_CPU && lower_input(call, facts, lowering);
-}
-
-bool conv_forms_tile_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    return facts->kind != DEVICE_CPU && lower_weight(call, facts, lowering);
-}
-
-bool conv_forms_slow_tile(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    return facts->kind == DEVICE_CPU && lower_forward(call, facts, lowering);
-}
-
-bool conv_forms_slow_tile_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    return facts->kind == DEVICE_CPU && lower_input(call, facts, lowering);
-}
-
-bool conv_forms_slow_tile_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    return facts->kind == DEVICE_CPU && lower_weight(call, facts, lowering);
+uint32_t conv_forms_lane_count(const struct device_facts *facts) {
+    enum { INTEL = 0x8086, MOST = 16 };
+    uint32_t size = facts->least_subgroup ? facts->least_subgroup : facts->subgroup_size;
+    bool wanted = facts->vendor_id == INTEL || facts->kind == DEVICE_CPU;
+    return wanted && facts->subgroup_shuffle && size > 1 && size <= MOST ? size : 0;
 }

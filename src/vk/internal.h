@@ -36,7 +36,7 @@ struct physical {
     uint32_t timestamp_bits; /* 0: no timestamps */
     bool portability_subset; /* an extension that must be enabled where it exists */
     bool size_control;       /* VK_EXT_subgroup_size_control with full subgroups in compute */
-    bool required_size;      /* ... and the subgroup size may be required */
+    uint32_t subgroup_sizes[2]; /* least and largest that may be required in compute; 0: none may */
 };
 /* All devices, the one to prefer first; free with free(). STATUS_DEVICE when there is none. */
 CHECKED enum status physical_list(VkInstance instance, struct physical **list, uint32_t *count);
@@ -95,6 +95,7 @@ struct vk_kernel {
     char *name;
     uint32_t *constants;
     uint32_t constant_count;
+    uint32_t subgroup_size; /* as asked for; 0: the usual one */
     struct reflection reflection;
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout layout;

@@ -136,18 +136,19 @@ static enum status create_layout(struct vk_device *device, struct vk_kernel *ker
 }
 
 /*
- * A kernel with subgroup operations whose workgroup is made of whole subgroups gets full ones of the size that the
- * facts give, where the device can promise it.
+ * A kernel that asks for a subgroup size, or has subgroup operations, and whose workgroup is made of whole subgroups,
+ * gets full ones of that size (the facts' size), where the device can promise it.
  */
-static void pin_subgroups(const struct vk_device *device, struct reflection *reflection,
+static void pin_subgroups(const struct vk_device *device, struct vk_kernel *kernel,
                           VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT *size,
                           VkPipelineShaderStageCreateInfo *stage) {
-    uint32_t subgroup = vk_facts(device)->subgroup_size;
-    if (!device->physical.size_control || !reflection->uses_subgroups ||
+    struct reflection *reflection = &kernel->reflection;
+    uint32_t subgroup = kernel->subgroup_size ? kernel->subgroup_size : vk_facts(device)->subgroup_size;
+    if (!device->physical.size_control || !(reflection->uses_subgroups || kernel->subgroup_size) ||
         reflection->interface.group_size[0] % subgroup != 0)
         return;
     stage->flags |= VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
-    if (!device->physical.required_size)
+    if (subgroup < device->physical.subgroup_sizes[0] || subgroup > device->physical.subgroup_sizes[1])
         return;
     *size = (VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT){
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
@@ -175,7 +176,7 @@ static enum status create_pipeline(struct vk_device *device, struct vk_kernel *k
                                                   .pName = kernel->reflection.entry,
                                                   .pSpecializationInfo = &specialization},
                                         .layout = kernel->layout};
-    pin_subgroups(device, &kernel->reflection, &size, &info.stage);
+    pin_subgroups(device, kernel, &size, &info.stage);
     VkResult result = vkCreateComputePipelines(device->handle, device->cache, 1, &info, NULL, &kernel->pipeline);
     if (result != VK_SUCCESS) {
         kernel->pipeline = VK_NULL_HANDLE;
@@ -201,13 +202,14 @@ static enum status compile(struct vk_device *device, struct vk_kernel *kernel, c
 }
 
 static enum status create(struct vk_device *device, const char *name, const uint32_t *constants, uint32_t count,
-                          struct vk_kernel *kernel) {
+                          uint32_t subgroup_size, struct vk_kernel *kernel) {
     TRY(memory_zeroed(strlen(name) + 1, 1, &kernel->name));
     strcpy(kernel->name, name);
     TRY(memory_zeroed(count, sizeof *constants, &kernel->constants));
     if (count)
         memcpy(kernel->constants, constants, count * sizeof *constants);
     kernel->constant_count = count;
+    kernel->subgroup_size = subgroup_size;
     struct module module = {0};
     enum status status = load(device, name, &module);
     if (status == STATUS_OK)
@@ -217,11 +219,12 @@ static enum status create(struct vk_device *device, const char *name, const uint
 }
 
 enum status vk_kernel_get(struct vk_device *device, const char *name, const uint32_t *constants, uint32_t count,
-                          struct vk_kernel **out) {
+                          uint32_t subgroup_size, struct vk_kernel **out) {
     *out = NULL;
     for (size_t i = 0; i < device->kernel_count; i++) {
         struct vk_kernel *kernel = device->kernels[i];
-        if (kernel->constant_count == count && strcmp(kernel->name, name) == 0 &&
+        if (kernel->constant_count == count && kernel->subgroup_size == subgroup_size &&
+            strcmp(kernel->name, name) == 0 &&
             (count == 0 || memcmp(kernel->constants, constants, count * sizeof *constants) == 0)) {
             *out = kernel;
             return STATUS_OK;
@@ -230,7 +233,7 @@ enum status vk_kernel_get(struct vk_device *device, const char *name, const uint
     TRY(memory_grow(&device->kernels, &device->kernel_capacity, device->kernel_count + 1, sizeof(void *)));
     struct vk_kernel *kernel;
     TRY(memory_zeroed(1, sizeof *kernel, &kernel));
-    enum status status = create(device, name, constants, count, kernel);
+    enum status status = create(device, name, constants, count, subgroup_size, kernel);
     if (status != STATUS_OK) {
         kernel_destroy(device, kernel);
         return status;

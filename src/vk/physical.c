@@ -108,9 +108,10 @@ static void describe_subgroups(const VkPhysicalDeviceSubgroupProperties *subgrou
                    subgroup->supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     facts->subgroup_size = MAX(subgroup->subgroupSize, 1U);
     facts->subgroup_shuffle = shuffle && (facts->kind == DEVICE_CPU || physical->size_control);
-    physical->required_size =
-        physical->size_control && sizes->requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT &&
-        facts->subgroup_size >= sizes->minSubgroupSize && facts->subgroup_size <= sizes->maxSubgroupSize;
+    if (physical->size_control && sizes->requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) {
+        physical->subgroup_sizes[0] = facts->least_subgroup = sizes->minSubgroupSize;
+        physical->subgroup_sizes[1] = sizes->maxSubgroupSize;
+    }
 }
 
 /* Structures of an extension may be asked for only where it exists. */
@@ -146,6 +147,7 @@ static void describe_more(const struct extensions *extensions, struct physical *
     describe_subgroups(&subgroup, &sizes, physical);
     struct device_facts *facts = &physical->description.facts;
     bool lavapipe = driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE;
+    facts->matrix_units = has(extensions, "VK_KHR_cooperative_matrix");
     facts->prefers_texels = lavapipe && facts->max_texel_elements >= 1U << 26;
     facts->max_loop_steps = lavapipe ? LAVAPIPE_LOOP_STEPS : UINT32_MAX;
 }

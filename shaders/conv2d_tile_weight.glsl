@@ -1,0 +1,202 @@
+// Weight gradient of a convolution without groups on GPUs, in the manner of conv2d_tile.glsl: a workgroup computes all taps of
+// CHANNELS channels of x and FILTERS filters. It goes through rectangles of pixels of y (in IMAGES images), and brings each
+// with the patch of x that all taps read into shared memory.
+//
+// An invocation's block is TAP_BLOCK taps of a row x CHANNEL_QUADS fours of channels x FILTER_QUADS fours of filters; it takes
+// a run of RUN neighbouring pixels at a time, and what it has read of x serves all its taps. With LANES, the size of a subgroup,
+// the lanes of a subgroup have the same taps and channels, and each value of x is read by one lane and reaches the others through
+// a shuffle. SLICES blocks share the runs of a rectangle; each of them makes a part of its own. Pixel i and tap j read x at first + (i * SCALE + j * STEP) * SPACING.
+#include "tensor.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint INVOCATIONS = 192; // a multiple of CHANNELS / 4 and FILTERS / 4; enough for all blocks
+layout(constant_id = 1) const uint SLICES = 4;        // a divisor of the number of runs
+layout(constant_id = 2) const uint IMAGES = 1;
+layout(constant_id = 3) const uint TILE_ROWS = 4;
+layout(constant_id = 4) const uint TILE_COLUMNS = 32; // a multiple of RUN
+layout(constant_id = 5) const uint RUN = 4;
+layout(constant_id = 6) const uint CHANNELS = 16;
+layout(constant_id = 7) const uint FILTERS = 16;
+layout(constant_id = 8) const uint CHANNEL_QUADS = 1;
+layout(constant_id = 9) const uint FILTER_QUADS = 1;
+layout(constant_id = 10) const uint TAP_ROWS = 3;
+layout(constant_id = 11) const uint TAP_COLUMNS = 3;
+layout(constant_id = 12) const uint TAP_BLOCK = 3;
+layout(constant_id = 13) const uint SCALE_ROWS = 1;
+layout(constant_id = 14) const uint SCALE_COLUMNS = 1;
+layout(constant_id = 15) const uint STEP_ROWS = 1;
+layout(constant_id = 16) const uint STEP_COLUMNS = 1;
+layout(constant_id = 17) const uint SPACING_ROWS = 1;
+layout(constant_id = 18) const uint SPACING_COLUMNS = 1;
+#ifdef SHARE_LANES
+layout(constant_id = 19) const uint LANES = 8; // a divisor of FILTERS / 4 / FILTER_QUADS
+#endif
+
+INPUT(0, x);
+INPUT(1, dy);
+OUTPUT(2, parts);
+layout(push_constant) uniform Push {
+    ivec2 size;        // of x; pairs are (rows, columns)
+    ivec2 output_size; // of y
+    ivec2 first;
+    ivec2 rectangles; // of an image of y
+    int images;
+    int channels, filters;
+    int tiles, filter_tiles; // all tiles; those side by side
+    int rectangle_count;     // in all images
+    int chunk_rectangles;    // rectangles of a workgroup
+};
+
+const uint TAP_BLOCKS = (TAP_COLUMNS + TAP_BLOCK - 1u) / TAP_BLOCK, TILE_RUNS = IMAGES * TILE_ROWS * TILE_COLUMNS / RUN;
+const uint PATCH_ROWS = (TILE_ROWS - 1u) * SCALE_ROWS + (TAP_ROWS - 1u) * STEP_ROWS + 1u;
+const uint PATCH_COLUMNS = (TILE_COLUMNS - 1u) * SCALE_COLUMNS + (TAP_BLOCKS * TAP_BLOCK - 1u) * STEP_COLUMNS + 1u;
+const uint LEFT_QUADS = CHANNELS / 4u, RIGHT_QUADS = FILTERS / 4u;
+const uint LEFT_CELLS = IMAGES * PATCH_ROWS * PATCH_COLUMNS * LEFT_QUADS, RIGHT_CELLS = TILE_RUNS * RUN * RIGHT_QUADS;
+const uint LEFT_LOADS = (LEFT_CELLS + INVOCATIONS - 1u) / INVOCATIONS;
+const uint RIGHT_LOADS = (RIGHT_CELLS + INVOCATIONS - 1u) / INVOCATIONS;
+const uint RUN_VALUES = (RUN - 1u) * SCALE_COLUMNS + (TAP_BLOCK - 1u) * STEP_COLUMNS + 1u;
+const uint LEFT_VALUES = RUN_VALUES * CHANNEL_QUADS * 4u; // of x, that a block needs for a run
+const uint CHANNEL_BLOCKS = LEFT_QUADS / CHANNEL_QUADS, FILTER_BLOCKS = RIGHT_QUADS / FILTER_QUADS;
+// [image, row, column][channel], [image, row, column][filter], and room for what nobody reads.
+shared vec4 left[LEFT_LOADS * INVOCATIONS], right[RIGHT_LOADS * INVOCATIONS];
+
+#ifdef SHARE_LANES
+uint self = gl_SubgroupID * LANES + gl_SubgroupInvocationID;
+#else
+uint self = gl_LocalInvocationIndex;
+#endif
+const uint SUMS = TAP_BLOCK * CHANNEL_QUADS * 4u * FILTER_QUADS;
+vec4 sum[SUMS]; // [tap][channel][four of filters]
+
+// What this invocation brings: a vec4 of the same channels and filters of every cell; see share().
+bool left_inside, right_inside; // are there such channels and filters
+int left_at[LEFT_LOADS], right_at[RIGHT_LOADS];
+
+ivec3 left_place(uint i) {
+    uint cell = (self + i * INVOCATIONS) / LEFT_QUADS, row = cell / PATCH_COLUMNS;
+    return ivec3(row / PATCH_ROWS, row % PATCH_ROWS * SPACING_ROWS, cell % PATCH_COLUMNS * SPACING_COLUMNS);
+}
+
+ivec3 right_place(uint i) {
+    uint cell = (self + i * INVOCATIONS) / RIGHT_QUADS, row = cell / TILE_COLUMNS;
+    return ivec3(row / TILE_ROWS, row % TILE_ROWS, cell % TILE_COLUMNS);
+}
+
+int pixel(ivec3 at, ivec2 image_size) {
+    return (at.x * image_size.x + at.y) * image_size.y + at.z;
+}
+
+bool inside(ivec3 at, ivec2 image_size) {
+    return all(lessThan(uvec3(at), uvec3(images, image_size))); // as unsigned numbers, negative ones are large
+}
+
+void share(ivec3 corner) {
+    ivec3 origin = corner * ivec3(1, SCALE_ROWS * SPACING_ROWS, SCALE_COLUMNS * SPACING_COLUMNS) + ivec3(0, first);
+    int left_base = pixel(origin, size) * ((channels + 3) / 4), right_base = pixel(corner, output_size) * ((filters + 3) / 4);
+    barrier();
+    [[unroll]] for (uint i = 0u; i < LEFT_LOADS; i++) {
+        bool there = left_inside && inside(origin + left_place(i), size);
+        vec4 loaded = LOAD(x, there ? left_base + left_at[i] : 0);
+        left[self + i * INVOCATIONS] = there ? loaded : vec4(0.0);
+    }
+    [[unroll]] for (uint i = 0u; i < RIGHT_LOADS; i++) {
+        bool there = right_inside && inside(corner + right_place(i), output_size);
+        vec4 loaded = LOAD(dy, there ? right_base + right_at[i] : 0);
+        right[self + i * INVOCATIONS] = there ? loaded : vec4(0.0);
+    }
+    barrier();
+}
+
+// The vec4 number i of x that a block needs for a run, if `from` is its first.
+uint left_quad(uint from, uint i) {
+    return from + i / CHANNEL_QUADS * LEFT_QUADS + i % CHANNEL_QUADS * CHANNEL_BLOCKS;
+}
+
+#ifdef SHARE_LANES
+const uint LANE_LOADS = (LEFT_VALUES + LANES - 1u) / LANES;
+uint lane_from[LANE_LOADS]; // the vec4s that this lane reads of a run, after the block's first
+#endif
+
+// What this block needs of x for a run, from vec4 `from` on: (pixel, channel).
+void read_left(uint from, out float a[LEFT_VALUES]) {
+#ifdef SHARE_LANES
+    float mine[LANE_LOADS];
+    [[unroll]] for (uint i = 0u; i < LANE_LOADS; i++)
+        mine[i] = left[from + lane_from[i]][gl_SubgroupInvocationID % 4u];
+    [[unroll]] for (uint i = 0u; i < LEFT_VALUES; i++)
+        a[i] = subgroupShuffle(mine[i / LANES], i % LANES);
+#else
+    [[unroll]] for (uint i = 0u; i < LEFT_VALUES; i++)
+        a[i] = left[left_quad(from, i / 4u)][i % 4u];
+#endif
+}
+
+// Adds a run of pixels: `left_from` is the first vec4 that this block reads of x, `right_from` of dy.
+void multiply(uint left_from, uint right_from) {
+    float a[LEFT_VALUES];
+    vec4 b[FILTER_QUADS];
+    read_left(left_from, a);
+    [[unroll]] for (uint p = 0u; p < RUN; p++) {
+        [[unroll]] for (uint j = 0u; j < FILTER_QUADS; j++)
+            b[j] = right[right_from + p * RIGHT_QUADS + j * FILTER_BLOCKS];
+        [[unroll]] for (uint s = 0u; s < SUMS; s++) {
+            uint tap = s / (CHANNEL_QUADS * 4u * FILTER_QUADS), channel = s / FILTER_QUADS % (CHANNEL_QUADS * 4u);
+            float value = a[(p * SCALE_COLUMNS + tap * STEP_COLUMNS) * CHANNEL_QUADS * 4u + channel];
+            sum[s] = fma(vec4(value), b[s % FILTER_QUADS], sum[s]);
+        }
+    }
+}
+
+void main() {
+    int number = int(gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x), tile = number % tiles, chunk = number / tiles;
+    int first_quad = tile / filter_tiles * int(LEFT_QUADS), first_filter_quad = tile % filter_tiles * int(RIGHT_QUADS);
+    uint filter_block = self % FILTER_BLOCKS;
+    uint channel_block = self / FILTER_BLOCKS % CHANNEL_BLOCKS, rest = self / (FILTER_BLOCKS * CHANNEL_BLOCKS);
+    uint first_tap = rest % TAP_BLOCKS * TAP_BLOCK, tap_row = rest / TAP_BLOCKS % TAP_ROWS;
+    uint slice = rest / (TAP_BLOCKS * TAP_ROWS);
+    [[unroll]] for (uint s = 0u; s < SUMS; s++)
+        sum[s] = vec4(0.0);
+    int channel_quad = first_quad + int(self % LEFT_QUADS), filter_quad = first_filter_quad + int(self % RIGHT_QUADS);
+    left_inside = 4 * channel_quad < channels;
+    right_inside = 4 * filter_quad < filters;
+#ifdef SHARE_LANES
+    [[unroll]] for (uint i = 0u; i < LANE_LOADS; i++)
+        lane_from[i] = left_quad(0u, min(i * LANES + gl_SubgroupInvocationID, LEFT_VALUES - 1u) / 4u);
+#endif
+    [[unroll]] for (uint i = 0u; i < LEFT_LOADS; i++)
+        left_at[i] = pixel(left_place(i), size) * ((channels + 3) / 4) + channel_quad;
+    [[unroll]] for (uint i = 0u; i < RIGHT_LOADS; i++)
+        right_at[i] = pixel(right_place(i), output_size) * ((filters + 3) / 4) + filter_quad;
+
+    int last = min((chunk + 1) * chunk_rectangles, rectangle_count);
+    int first_rectangle = chunk * chunk_rectangles;
+    ivec3 corner = ivec3(first_rectangle / (rectangles.x * rectangles.y), first_rectangle / rectangles.y % rectangles.x,
+                         first_rectangle % rectangles.y) *
+                   ivec3(IMAGES, TILE_ROWS, TILE_COLUMNS);
+    for (int rectangle = first_rectangle; rectangle < last; rectangle++) {
+        share(corner);
+        [[dont_unroll]] for (uint i = 0u; i < TILE_RUNS / SLICES; i++) {
+            uint run = i * SLICES + min(slice, SLICES - 1u);
+            uint column = run % (TILE_COLUMNS / RUN) * RUN, row = run / (TILE_COLUMNS / RUN);
+            row = row / TILE_ROWS * PATCH_ROWS + row % TILE_ROWS * SCALE_ROWS + tap_row * STEP_ROWS;
+            multiply((row * PATCH_COLUMNS + column * SCALE_COLUMNS + first_tap * STEP_COLUMNS) * LEFT_QUADS + channel_block,
+                     run * RUN * RIGHT_QUADS + filter_block);
+        }
+        corner.z += int(TILE_COLUMNS);
+        corner = corner.z < output_size.y ? corner : ivec3(corner.x, corner.y + int(TILE_ROWS), 0);
+        corner = corner.y < output_size.x ? corner : ivec3(corner.x + int(IMAGES), 0, 0);
+    }
+
+    int part = chunk * int(SLICES) + int(slice), output_quads = (filters + 3) / 4;
+    if (slice >= SLICES)
+        return;
+    [[unroll]] for (uint s = 0u; s < SUMS; s++) {
+        int tap = int(first_tap + s / (CHANNEL_QUADS * 4u * FILTER_QUADS));
+        uint in_block = s / FILTER_QUADS % (CHANNEL_QUADS * 4u);
+        int channel = 4 * (first_quad + int(channel_block + in_block / 4u * CHANNEL_BLOCKS)) + int(in_block % 4u);
+        int quad = first_filter_quad + int(filter_block + s % FILTER_QUADS * FILTER_BLOCKS);
+        int row = (part * int(TAP_ROWS) + int(tap_row)) * int(TAP_COLUMNS) + tap;
+        if (tap < TAP_COLUMNS && channel < channels && quad < output_quads)
+            parts[(row * channels + channel) * output_quads + quad] = sum[s];
+    }
+}
