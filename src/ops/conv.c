@@ -320,7 +320,7 @@ static const char *const cases_conv2d[] = {
     "x=1x32x32x16 weight=3x3x16x16" PAD1,
     "x=1x16x16x32 weight=3x3x32x32" PAD1,
     "x=3x8x8x64 weight=3x3x64x64" PAD1,
-    "x=1x7x7x128 weight=3x3x128x40" PAD1,
+    "x=1x7x7x128 weight=3x3x128x40 bias=1x1x1x40 relu=1" PAD1,
     "+x=1x7x7x512 weight=3x3x512x40" PAD1,
     "+x=2x56x56x64 weight=3x3x64x64" PAD1,
     "+x=2x56x56x64 weight=1x1x64x256 bias=1x1x1x256 residual=2x56x56x256 relu=1",
