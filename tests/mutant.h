@@ -65,9 +65,9 @@ static inline void mutant_clean(void) {
 }
 
 static inline void mutant_plant(const struct mutant *mutant) {
-    char name[512];
-    snprintf(name, sizeof name, "cp '%s'/*.glsl %s", SHADER_DIR, mutant_folder); /* includes may include the mistake */
-    assert_int_equal(system(name), 0);
+    char name[128], copy[512];
+    snprintf(copy, sizeof copy, "cp '%s'/*.glsl %s", SHADER_DIR, mutant_folder); /* includes may include the mistake */
+    assert_int_equal(system(copy), 0);
     snprintf(name, sizeof name, "%s.comp", mutant->kernel);
     mutant_put_shader(name, mutant->file ? NULL : mutant->text, mutant->mistake);
     if (mutant->file)

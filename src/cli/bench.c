@@ -39,7 +39,8 @@ static const struct option how[] = {
     OPTION(OPTION_FLAG, "profile", bench.profile, NULL, NULL, "print the time of each kind of op", 0, 0),
     OPTION(OPTION_TEXT, "trace", bench.trace, "FILE", "trace.json", "with --profile: one step for chrome://tracing", 0,
            0),
-    OPTION(OPTION_FLAG, "print-plan", print_plan, NULL, NULL, "print what a step does: its ops and their kernels", 0, 0),
+    OPTION(OPTION_FLAG, "print-plan", print_plan, NULL, NULL, "print what a step does: its ops and their kernels", 0,
+           0),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
 static const struct option_group groups[] = {

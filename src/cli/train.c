@@ -71,7 +71,8 @@ static const struct option call_options[] = {
     OPTION(OPTION_FLAG, "profile", train.profile, NULL, NULL, "print the time of each kind of op, and counters", 0, 0),
     OPTION(OPTION_TEXT, "trace", train.trace, "FILE", "trace.json", "with --profile: one step for chrome://tracing", 0,
            0),
-    OPTION(OPTION_FLAG, "print-plan", print_plan, NULL, NULL, "print what a step does: its ops and their kernels", 0, 0),
+    OPTION(OPTION_FLAG, "print-plan", print_plan, NULL, NULL, "print what a step does: its ops and their kernels", 0,
+           0),
     END,
 };
 static const struct option_group groups[] = {

@@ -32,10 +32,10 @@ struct physical {
     VkPhysicalDevice handle;
     VkPhysicalDeviceProperties properties;
     struct vk_description description;
-    uint32_t family;         /* of the queues used */
-    uint32_t timestamp_bits; /* 0: no timestamps */
-    bool portability_subset; /* an extension that must be enabled where it exists */
-    bool size_control;       /* VK_EXT_subgroup_size_control with full subgroups in compute */
+    uint32_t family;            /* of the queues used */
+    uint32_t timestamp_bits;    /* 0: no timestamps */
+    bool portability_subset;    /* an extension that must be enabled where it exists */
+    bool size_control;          /* VK_EXT_subgroup_size_control with full subgroups in compute */
     uint32_t subgroup_sizes[2]; /* least and largest that may be required in compute; 0: none may */
 };
 /* All devices, the one to prefer first; free with free(). STATUS_DEVICE when there is none. */
