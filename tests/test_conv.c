@@ -313,6 +313,10 @@ static void short_subgroups_share_weights(void **state) {
     assert_int_equal(c[INVOCATIONS] / (c[CHANNELS] / c[BLOCK_COLUMNS]) % 8, 0);
     assert_true(c[RUNS] * c[RUN] * c[BLOCK_COLUMNS] <= 32);
     graph_destroy(&graph);
+    facts.max_subgroups = 16;
+    lower_case(&graph, "conv2d", line, &facts, "lanes", &call, &lowering);
+    assert_true(check_tile(&lowering, &facts)[INVOCATIONS] <= 8 * 16);
+    graph_destroy(&graph);
 }
 
 /* Few pixels and many channels: workgroups share the channels, and relu and bias come after the sum of their parts. */

@@ -28,6 +28,7 @@ struct device_facts {
                                      after 65,535 without a word, and the results are wrong */
     uint32_t subgroup_size;
     uint32_t least_subgroup; /* the smallest size that a kernel in compute may require; 0: none may be required */
+    uint32_t max_subgroups;  /* of a workgroup with such a size; 0: any number */
     bool matrix_units;       /* offers cooperative matrices (AMD: from RDNA3 on) */
     bool subgroup_shuffle;   /* shuffle, and full subgroups of known order, in compute */
     bool prefers_texels;     /* reads through RGBA32F texel buffers are faster than storage buffers (lavapipe) */

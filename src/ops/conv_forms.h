@@ -46,6 +46,8 @@ bool conv_forms_tile_applies(const struct call *call, const struct device_facts 
 uint32_t conv_forms_wave(const struct device_facts *facts);
 /* Lanes of the subgroups that share weights; 0: they do not. */
 uint32_t conv_forms_lane_count(const struct device_facts *facts);
+/* May a workgroup have so many invocations, in subgroups of `lanes` (0: any)? */
+bool conv_forms_group_fits(uint32_t invocations, uint32_t lanes, const struct device_facts *facts);
 
 /* Any device, any shape. */
 bool conv_forms_plain(const struct call *call, const struct device_facts *facts, struct lowering *lowering);

@@ -116,7 +116,7 @@ static double score(const struct mapping *map, const struct tile *tile, const st
 
 static bool tile_fits(const struct tile *tile, const struct device_facts *facts) {
     uint32_t row_blocks = tile->invocations / (tile->channels / tile->block.columns);
-    return tile->invocations <= facts->max_invocations && tile->invocations <= facts->max_group_size[0] &&
+    return conv_forms_group_fits(tile->invocations, tile->lanes, facts) &&
            tile->channels <= tile->block.columns * tile->invocations &&
            (tile->lanes == 0 || row_blocks % tile->lanes == 0);
 }
@@ -342,4 +342,10 @@ uint32_t conv_forms_lane_count(const struct device_facts *facts) {
     uint32_t size = facts->least_subgroup ? facts->least_subgroup : facts->subgroup_size;
     bool wanted = facts->vendor_id == INTEL || facts->kind == DEVICE_CPU;
     return wanted && facts->subgroup_shuffle && size > 1 && size <= MOST ? size : 0;
+}
+
+bool conv_forms_group_fits(uint32_t invocations, uint32_t lanes, const struct device_facts *facts) {
+    bool counted = lanes && facts->max_subgroups;
+    return invocations <= facts->max_invocations && invocations <= facts->max_group_size[0] &&
+           (!counted || invocations / lanes <= facts->max_subgroups);
 }

@@ -95,7 +95,7 @@ static uint32_t find_chunks(const struct mapping *map, const struct tile *tile, 
 
 static bool tile_fits(const struct mapping *map, const struct tile *tile, const struct device_facts *facts) {
     uint32_t per_row = tile->filters / (4 * tile->filter_quads);
-    return tile->invocations <= facts->max_invocations && tile->invocations <= facts->max_group_size[0] &&
+    return conv_forms_group_fits(tile->invocations, tile->lanes, facts) &&
            tile->channels % (4 * tile->channel_quads) == 0 && tile->filters % (4 * tile->filter_quads) == 0 &&
            tile->invocations % (tile->channels / 4) == 0 && tile->invocations % (tile->filters / 4) == 0 &&
            slice_invocations(map, tile) <= tile->invocations && (tile->lanes == 0 || per_row % tile->lanes == 0);

@@ -111,6 +111,7 @@ static void describe_subgroups(const VkPhysicalDeviceSubgroupProperties *subgrou
     if (physical->size_control && sizes->requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) {
         physical->subgroup_sizes[0] = facts->least_subgroup = sizes->minSubgroupSize;
         physical->subgroup_sizes[1] = sizes->maxSubgroupSize;
+        facts->max_subgroups = sizes->maxComputeWorkgroupSubgroups;
     }
 }
 
