@@ -244,6 +244,7 @@ static enum status bind_all(struct plan *plan, const struct lowering *lowerings,
             plan->dispatches[d].variant = lowerings[i].variant;
             TRY(name_node(plan, i, bind_dispatch(plan, i, &lowerings[i].dispatches[k], &plan->dispatches[d])));
         }
+    vk_kernels_compile(plan->device);
     return find_barriers(plan);
 }
 

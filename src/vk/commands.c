@@ -299,6 +299,8 @@ enum status vk_record_dispatch(struct vk_commands *commands, struct vk_kernel *k
     VkDescriptorSet set;
     enum status status = check_dispatch(commands, kernel, ranges, range_count, push_count, groups);
     if (status == STATUS_OK)
+        status = kernel_require(commands->device, kernel);
+    if (status == STATUS_OK)
         status = make_set(commands, kernel, ranges, &set);
     if (status != STATUS_OK)
         return fail_prefix(status, "kernel %s", kernel->name);

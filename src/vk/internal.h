@@ -91,16 +91,27 @@ struct vk_buffer {
 
 /* ---- kernel.c ---- */
 
+struct module {
+    const uint32_t *words;
+    size_t count;
+    uint8_t *owned; /* when read from a file */
+};
+
 struct vk_kernel {
     char *name;
     uint32_t *constants;
     uint32_t constant_count;
     uint32_t subgroup_size; /* as asked for; 0: the usual one */
+    struct module module;   /* until it is compiled */
     struct reflection reflection;
+    bool full_subgroups;
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout layout;
-    VkPipeline pipeline;
+    bool tried;          /* to compile it */
+    VkPipeline pipeline; /* VK_NULL_HANDLE until that was done */
 };
+/* Compiles the kernel if that was not done. */
+CHECKED enum status kernel_require(struct vk_device *device, struct vk_kernel *kernel);
 void kernel_destroy(struct vk_device *device, struct vk_kernel *kernel);
 VkDescriptorType kernel_descriptor_type(enum binding_kind kind);
 

@@ -5,17 +5,16 @@
 #include "base/memory.h"
 #include "vk/kernel_table.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { CONSTANTS_MOST = 64, THREADS_MOST = 16 };
 
 /* ---- modules ---- */
-
-struct module {
-    const uint32_t *words;
-    size_t count;
-    uint8_t *owned; /* when read from a file */
-};
 
 /* False when the path does not fit: such a file is not looked for. */
 static bool file_name(const struct vk_device *device, const char *name, char *path, size_t size) {
@@ -54,6 +53,11 @@ static enum status load(const struct vk_device *device, const char *name, struct
     module->words = found->words;
     module->count = found->bytes / 4;
     return STATUS_OK;
+}
+
+static void forget_module(struct vk_kernel *kernel) {
+    free(kernel->module.owned);
+    kernel->module = (struct module){0};
 }
 
 /* ---- limits ---- */
@@ -139,36 +143,28 @@ static enum status create_layout(struct vk_device *device, struct vk_kernel *ker
  * A kernel that asks for a subgroup size, or has subgroup operations, and whose workgroup is made of whole subgroups,
  * gets full ones of that size (the facts' size), where the device can promise it.
  */
-static void pin_subgroups(const struct vk_device *device, struct vk_kernel *kernel,
-                          VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT *size,
-                          VkPipelineShaderStageCreateInfo *stage) {
+static void pin_subgroups(const struct vk_device *device, struct vk_kernel *kernel) {
     struct reflection *reflection = &kernel->reflection;
     uint32_t subgroup = kernel->subgroup_size ? kernel->subgroup_size : vk_facts(device)->subgroup_size;
-    if (!device->physical.size_control || !(reflection->uses_subgroups || kernel->subgroup_size) ||
-        reflection->interface.group_size[0] % subgroup != 0)
-        return;
-    stage->flags |= VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
-    if (subgroup < device->physical.subgroup_sizes[0] || subgroup > device->physical.subgroup_sizes[1])
-        return;
-    *size = (VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT){
-        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
-        .requiredSubgroupSize = subgroup};
-    stage->pNext = size;
-    reflection->interface.subgroup_size = subgroup;
+    const uint32_t *sizes = device->physical.subgroup_sizes;
+    kernel->full_subgroups = device->physical.size_control && (reflection->uses_subgroups || kernel->subgroup_size) &&
+                             reflection->interface.group_size[0] % subgroup == 0;
+    if (kernel->full_subgroups && sizes[0] <= subgroup && subgroup <= sizes[1])
+        reflection->interface.subgroup_size = subgroup;
 }
 
-static enum status create_pipeline(struct vk_device *device, struct vk_kernel *kernel, VkShaderModule module) {
-    enum { LIMIT = 64 };
-    VkSpecializationMapEntry entries[LIMIT];
-    if (kernel->constant_count > LIMIT)
-        return fail(STATUS_USAGE, "%u specialization constants: at most %d", kernel->constant_count, LIMIT);
+/* On any thread. */
+static VkResult create_pipeline(const struct vk_device *device, struct vk_kernel *kernel, VkShaderModule module) {
+    VkSpecializationMapEntry entries[CONSTANTS_MOST];
     for (uint32_t i = 0; i < kernel->constant_count; i++)
         entries[i] = (VkSpecializationMapEntry){.constantID = i, .offset = 4 * i, .size = 4};
     VkSpecializationInfo specialization = {.mapEntryCount = kernel->constant_count,
                                            .pMapEntries = entries,
                                            .dataSize = kernel->constant_count * sizeof *kernel->constants,
                                            .pData = kernel->constants};
-    VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT size;
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
+        .requiredSubgroupSize = kernel->reflection.interface.subgroup_size};
     VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
                                         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                                                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
@@ -176,29 +172,93 @@ static enum status create_pipeline(struct vk_device *device, struct vk_kernel *k
                                                   .pName = kernel->reflection.entry,
                                                   .pSpecializationInfo = &specialization},
                                         .layout = kernel->layout};
-    pin_subgroups(device, kernel, &size, &info.stage);
+    if (kernel->full_subgroups)
+        info.stage.flags |= VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
+    if (size.requiredSubgroupSize)
+        info.stage.pNext = &size;
     VkResult result = vkCreateComputePipelines(device->handle, device->cache, 1, &info, NULL, &kernel->pipeline);
-    if (result != VK_SUCCESS) {
+    if (result != VK_SUCCESS)
         kernel->pipeline = VK_NULL_HANDLE;
+    return result;
+}
+
+/* On any thread. */
+static VkResult compile(const struct vk_device *device, struct vk_kernel *kernel) {
+    kernel->tried = true;
+    VkShaderModuleCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                     .codeSize = kernel->module.count * 4,
+                                     .pCode = kernel->module.words};
+    VkShaderModule handle;
+    VkResult result = vkCreateShaderModule(device->handle, &info, NULL, &handle);
+    if (result != VK_SUCCESS)
+        return result;
+    result = create_pipeline(device, kernel, handle);
+    vkDestroyShaderModule(device->handle, handle, NULL);
+    if (result == VK_SUCCESS)
+        forget_module(kernel);
+    return result;
+}
+
+/* Kernels that several threads compile: each takes the next one. */
+struct compilation {
+    const struct vk_device *device;
+    struct vk_kernel **kernels;
+    size_t count;
+    atomic_size_t next;
+};
+
+static void *compile_some(void *argument) {
+    struct compilation *work = argument;
+    for (size_t i; (i = atomic_fetch_add(&work->next, 1)) < work->count;)
+        (void)compile(work->device, work->kernels[i]);
+    return NULL;
+}
+
+static void compile_listed(struct compilation *work) {
+    pthread_t threads[THREADS_MOST];
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t wanted = MIN(MIN(work->count, (size_t)MAX(processors, 1)), THREADS_MOST), started = 0;
+    while (started + 1 < wanted && pthread_create(&threads[started], NULL, compile_some, work) == 0)
+        started++;
+    compile_some(work);
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+}
+
+void vk_kernels_compile(struct vk_device *device) {
+    struct compilation work = {.device = device};
+    if (memory_zeroed(device->kernel_count, sizeof *work.kernels, &work.kernels) != STATUS_OK)
+        return;
+    for (size_t i = 0; i < device->kernel_count; i++)
+        if (!device->kernels[i]->tried)
+            work.kernels[work.count++] = device->kernels[i];
+    compile_listed(&work);
+    for (size_t i = 0; i < work.count; i++)
+        device->counters.pipelines += work.kernels[i]->pipeline != VK_NULL_HANDLE;
+    free(work.kernels);
+}
+
+enum status kernel_require(struct vk_device *device, struct vk_kernel *kernel) {
+    if (kernel->pipeline)
+        return STATUS_OK;
+    VkResult result = compile(device, kernel);
+    if (result != VK_SUCCESS)
         return device_fail(device, result, "compiling");
-    }
     device->counters.pipelines++;
     return STATUS_OK;
 }
 
-static enum status compile(struct vk_device *device, struct vk_kernel *kernel, const struct module *module) {
+/* ---- kernels ---- */
+
+static enum status prepare(struct vk_device *device, struct vk_kernel *kernel) {
+    struct module *module = &kernel->module;
+    if (kernel->constant_count > CONSTANTS_MOST)
+        return fail(STATUS_USAGE, "%u specialization constants: at most %d", kernel->constant_count, CONSTANTS_MOST);
+    TRY(load(device, kernel->name, module));
     TRY(reflect_module(module->words, module->count, kernel->constants, kernel->constant_count, &kernel->reflection));
     TRY(check_limits(vk_facts(device), &kernel->reflection));
-    TRY(create_layout(device, kernel));
-    VkShaderModuleCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = module->count * 4, .pCode = module->words};
-    VkShaderModule handle;
-    VkResult result = vkCreateShaderModule(device->handle, &info, NULL, &handle);
-    if (result != VK_SUCCESS)
-        return device_fail(device, result, "reading the SPIR-V module");
-    enum status status = create_pipeline(device, kernel, handle);
-    vkDestroyShaderModule(device->handle, handle, NULL);
-    return status;
+    pin_subgroups(device, kernel);
+    return create_layout(device, kernel);
 }
 
 static enum status create(struct vk_device *device, const char *name, const uint32_t *constants, uint32_t count,
@@ -210,11 +270,7 @@ static enum status create(struct vk_device *device, const char *name, const uint
         memcpy(kernel->constants, constants, count * sizeof *constants);
     kernel->constant_count = count;
     kernel->subgroup_size = subgroup_size;
-    struct module module = {0};
-    enum status status = load(device, name, &module);
-    if (status == STATUS_OK)
-        status = compile(device, kernel, &module);
-    free(module.owned);
+    enum status status = prepare(device, kernel);
     return status == STATUS_OK ? status : fail_prefix(status, "kernel %s", name);
 }
 
@@ -247,6 +303,7 @@ void kernel_destroy(struct vk_device *device, struct vk_kernel *kernel) {
     vkDestroyPipeline(device->handle, kernel->pipeline, NULL);
     vkDestroyPipelineLayout(device->handle, kernel->layout, NULL);
     vkDestroyDescriptorSetLayout(device->handle, kernel->set_layout, NULL);
+    forget_module(kernel);
     free(kernel->constants);
     free(kernel->name);
     free(kernel);

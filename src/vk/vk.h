@@ -105,13 +105,18 @@ uint64_t vk_kernels_checksum(void);
 bool vk_kernel_exists(const struct vk_device *device, const char *name);
 
 /*
- * The pipeline of kernel `name` with specialization constants 0 .. count - 1 and subgroups of `subgroup_size` (0: the
- * usual ones); made at the first call, afterwards the same pointer for the same arguments. Owned by the device. A
- * missing kernel, or one that needs more than the device's limits, fails with a sentence that names kernel, limit and
- * numbers.
+ * Kernel `name` with specialization constants 0 .. count - 1 and subgroups of `subgroup_size` (0: the usual ones); made
+ * at the first call, afterwards the same pointer for the same arguments. Owned by the device. A missing kernel, or one
+ * that needs more than the device's limits, fails with a sentence that names kernel, limit and numbers. Its pipeline is
+ * compiled by vk_kernels_compile, or when it is recorded first.
  */
 CHECKED enum status vk_kernel_get(struct vk_device *device, const char *name, const uint32_t *constants, uint32_t count,
                                   uint32_t subgroup_size, struct vk_kernel **out);
+/*
+ * Compiles what is not compiled yet on as many threads as there are processors: drivers take long over it. A failure is
+ * reported when the kernel is recorded.
+ */
+void vk_kernels_compile(struct vk_device *device);
 const struct vk_interface *vk_kernel_interface(const struct vk_kernel *kernel);
 
 /* ---- recorded commands ---- */
