@@ -152,15 +152,15 @@ static enum status run_case(struct store *store, const struct verify_options *op
     return STATUS_OK;
 }
 
-static bool has_kind(const struct op *op, const struct form *form, int kind, bool exact) {
-    return !(kind != DATA_RANDOM && form->error > 0) && !(kind == DATA_EXACT && (op->no_exact || !exact)) &&
+static bool has_kind(const struct op *op, const char *form, int kind, bool exact) {
+    return !(kind != DATA_RANDOM && op_rounds_more(op, form)) && !(kind == DATA_EXACT && (op->no_exact || !exact)) &&
            !(kind == DATA_HOSTILE && op->no_hostile);
 }
 
 /* All kinds of data for one case and one form; random data once signed (odd seed) and once positive (even seed). */
 static enum status run_kinds(struct store *store, const struct verify_options *options,
                              const struct verify_case *parsed, const struct verify_case *other, const char *line,
-                             const struct form *form, bool exact, struct verify_summary *summary) {
+                             const char *form, bool exact, struct verify_summary *summary) {
     uint32_t seed = options->seed ? options->seed : 1;
     for (int kind = DATA_EXACT; kind <= DATA_HOSTILE; kind++) {
         if (!has_kind(parsed->op, form, kind, exact) || (options->kind >= 0 && options->kind != kind))
@@ -168,7 +168,7 @@ static enum status run_kinds(struct store *store, const struct verify_options *o
         bool both = kind == DATA_RANDOM && !options->seed;
         for (uint32_t s = seed; s <= seed + both; s++) {
             struct verify_result result = {.op = parsed->op->name,
-                                           .form = form->name,
+                                           .form = form,
                                            .variant = options->variant,
                                            .shape = line,
                                            .kind = (enum data_kind)kind,
@@ -211,7 +211,7 @@ static enum status run_forms(struct store *store, const struct verify_options *o
             continue;
         TRY(applies(store, &parsed, form, options->variant, &answer, &exact));
         if (answer)
-            TRY(run_kinds(store, options, &parsed, other_line ? &other : NULL, line, form, exact, summary));
+            TRY(run_kinds(store, options, &parsed, other_line ? &other : NULL, line, form->name, exact, summary));
     }
     return STATUS_OK;
 }

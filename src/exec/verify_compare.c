@@ -73,9 +73,9 @@ static void compare_padding(const struct call *call, int k, const void *stored, 
             }
 }
 
-static void compare_norm(const struct call *call, const struct form *form, int k, double error, double norm,
+static void compare_norm(const struct call *call, bool wider, int k, double error, double norm,
                          struct verify_result *result) {
-    double bound = form && form->l2_bound > 0 ? form->l2_bound : call->op->l2_bound[k];
+    double bound = wider ? call->op->rounds_more.l2_bound : call->op->l2_bound[k];
     if (bound > 0 && sqrt(error) > bound * sqrt(norm) && !*result->failure)
         snprintf(result->failure, sizeof result->failure, "%s: the L2-relative error %.3g is over the bound %.3g",
                  call->op->outputs[k], sqrt(error / norm), bound);
@@ -84,8 +84,8 @@ static void compare_norm(const struct call *call, const struct form *form, int k
 void verify_compare(const struct call *call, int k, const void *stored, const struct expectation *expected,
                     enum data_kind kind, struct verify_result *result, uint64_t *nonzero) {
     const struct tensor *tensor = call->out[k];
-    const struct form *form = form_find(call->op, result->form);
-    double wider = form && form->error > 0 ? form->error : 1;
+    bool wider = op_rounds_more(call->op, result->form);
+    double factor = wider ? call->op->rounds_more.factor : 1;
     uint64_t count = shape_count(tensor->shape);
     double *got = malloc((size_t)count * sizeof *got), error = 0, norm = 0;
     if (!got) {
@@ -94,7 +94,7 @@ void verify_compare(const struct call *call, int k, const void *stored, const st
     }
     tensor_load(tensor, stored, got);
     for (uint64_t i = 0; i < count; i++) {
-        double value = expected->value[k][i], bound = wider * expected->bound[k][i];
+        double value = expected->value[k][i], bound = factor * expected->bound[k][i];
         double ratio = share(got[i], value, bound, kind);
         if (ratio > 1 && !*result->failure)
             describe(call, k, i, got[i], value, bound, result);
@@ -108,7 +108,7 @@ void verify_compare(const struct call *call, int k, const void *stored, const st
     if (tensor->dtype != DTYPE_U8)
         compare_padding(call, k, stored, result);
     if (kind == DATA_RANDOM)
-        compare_norm(call, form, k, error, norm, result);
+        compare_norm(call, wider, k, error, norm, result);
 }
 
 void verify_report(const struct verify_options *options, struct verify_result *result, struct verify_summary *summary) {

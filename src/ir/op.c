@@ -36,11 +36,8 @@ int op_attribute_count(const struct op *op) {
     return count;
 }
 
-const struct form *form_find(const struct op *op, const char *name) {
-    for (const struct form *form = op->forms; form->name; form++)
-        if (strcmp(form->name, name) == 0)
-            return form;
-    return NULL;
+bool op_rounds_more(const struct op *op, const char *form) {
+    return op->rounds_more.form && strcmp(op->rounds_more.form, form) == 0;
 }
 
 bool form_lower(const struct form *form, uint32_t variant, const struct call *call, const struct device_facts *facts,

@@ -45,11 +45,6 @@ struct form {
      * or not in that variant. Forms without variants need not look at it.
      */
     bool (*lower)(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
-    /*
-     * For algorithms that round more than the sum that the reference speaks of: how many times its bound they may be
-     * wrong, and the gate on the L2-relative error of output 0. Nothing exact or hostile is asked of them. 0: as usual.
-     */
-    double error, l2_bound;
 };
 
 /*
@@ -87,6 +82,16 @@ struct op {
 
     /* Gate on the L2-relative error of output k, in addition to the element-wise bound; 0: none. Optional. */
     double l2_bound[OP_OUTPUTS];
+
+    /*
+     * The forms of this name round more than the sum that the reference speaks of: they may be wrong by so many times
+     * its bound, and the L2-relative error of output 0 has a gate. Nothing exact or hostile is asked of them. NULL:
+     * none.
+     */
+    struct {
+        const char *form;
+        double factor, l2_bound;
+    } rounds_more;
 
     /*
      * Input j is among these bits when image i of every output follows from image i of that input, and from the inputs
@@ -137,8 +142,8 @@ int op_input_count(const struct op *op);
 int op_output_count(const struct op *op);
 int op_attribute_count(const struct op *op);
 
-/* The first form of the op called `name`, or NULL. */
-const struct form *form_find(const struct op *op, const char *name);
+/* Whether the forms called `form` are those of op->rounds_more. */
+bool op_rounds_more(const struct op *op, const char *form);
 
 /* Lowers a call by this form in this variant; false when the form does not apply or has no such variant. */
 bool form_lower(const struct form *form, uint32_t variant, const struct call *call, const struct device_facts *facts,

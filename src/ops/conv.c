@@ -294,7 +294,8 @@ static double multiply_adds_weight(const struct call *call) {
 /* ---- records ---- */
 
 /* 64 sqrt(K) u S instead of bound_sum's 4 sqrt(K) u S + u |y|, and 2e-5 of the norm. */
-#define WINOGRAD_ERROR .error = 15, .l2_bound = 2e-5
+#define WINOGRAD                                                                                                       \
+    { "winograd", 15, 2e-5 }
 
 #define PAD1 " pad_top=1 pad_bottom=1 pad_left=1 pad_right=1"
 #define PAD3 " pad_top=3 pad_bottom=3 pad_left=3 pad_right=3"
@@ -348,14 +349,15 @@ const struct op op_conv2d = {
     .infer = infer_conv2d,
     .reference = reference_conv2d,
     .by_image = 1u << 0 | 1u << 3,
-    .forms = {{"winograd", conv_forms_winograd, WINOGRAD_ERROR},
+    .forms = {{"winograd", conv_forms_winograd},
               {"subgroup", conv_forms_subgroup},
               {"lanes", conv_forms_lanes},
               {"tile", conv_forms_tile},
               {"plain", conv_forms_plain},
               {"tile", conv_forms_slow_tile},
               {"lanes", conv_forms_slow_lanes},
-              {"winograd", conv_forms_slow_winograd, WINOGRAD_ERROR}},
+              {"winograd", conv_forms_slow_winograd}},
+    .rounds_more = WINOGRAD,
     .gradient = gradient,
     .multiply_adds = multiply_adds_conv2d,
     .sample = sample,
@@ -412,14 +414,15 @@ const struct op op_conv2d_backward_input = {
     .reference = reference_input,
     .by_image = 1u << 0 | 1u << ADDEND | 1u << MASK,
     .absorbs = {{"add", 0, ADDEND}, {"add", 1, ADDEND}, {"relu_backward", 1, MASK}},
-    .forms = {{"winograd", conv_forms_winograd_input, WINOGRAD_ERROR},
+    .forms = {{"winograd", conv_forms_winograd_input},
               {"subgroup", conv_forms_subgroup_input},
               {"lanes", conv_forms_lanes_input},
               {"tile", conv_forms_tile_input},
               {"plain", conv_forms_plain_input},
               {"tile", conv_forms_slow_tile_input},
               {"lanes", conv_forms_slow_lanes_input},
-              {"winograd", conv_forms_slow_winograd_input, WINOGRAD_ERROR}},
+              {"winograd", conv_forms_slow_winograd_input}},
+    .rounds_more = WINOGRAD,
     .multiply_adds = multiply_adds_input,
     .sample = sample,
     .cases = cases_input,
