@@ -415,7 +415,7 @@ static void a_wrong_kernel_is_never_taken(void **state) {
     (void)state;
     static const struct mutant idle[] = {
         {"conv2d", "conv2d", NULL, "tap.x < kernel.x", "tap.x < kernel.x - 3"},
-        {"conv2d", "conv2d_tile", NULL, "next <= steps", "next <= 0"},
+        {"conv2d", "conv2d_tile", "conv2d_tile.glsl", "depth < end_depth", "depth < 0"},
     };
     enum { TRIES = 8 };
     const char *other = other_form();
