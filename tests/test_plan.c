@@ -97,6 +97,36 @@ static void a_step_makes_nothing_new(void **state) {
     plan_destroy(plan);
 }
 
+/* As if the step had been cut into many more command buffers than one submission may have. */
+static void many_command_buffers_take_several_submissions(void **state) {
+    enum { PIECES = VK_SUBMISSION_COMMANDS + 40 };
+    struct fixture *f = *state;
+    struct plan *plan;
+    assert_int_equal(plan_create(f->d.store, &f->graph, &(struct plan_options){.slots = 1}, &plan), STATUS_OK);
+    assert_int_equal(plan->piece_count, 1);
+    struct piece *one = plan->pieces, *pieces = calloc(PIECES, sizeof *pieces);
+    struct vk_commands **short_batch = plan->batch, **batch = calloc(PIECES + 2, sizeof(struct vk_commands *));
+    assert_true(pieces && batch);
+    for (int p = 0; p < PIECES; p++)
+        pieces[p] = *one;
+    plan->pieces = pieces;
+    plan->batch = batch;
+    plan->piece_count = PIECES;
+    for (int step = 0; step < 4; step++) { /* the first ones submit piece by piece */
+        fill_input(f, plan, step);
+        assert_int_equal(plan_submit(plan), STATUS_OK);
+        assert_int_equal(plan_collect(plan), STATUS_OK);
+        check_output(f, plan, step);
+    }
+    assert_int_equal(plan_numbers(plan).submissions_per_step, 2);
+    plan->pieces = one;
+    plan->batch = short_batch;
+    plan->piece_count = 1;
+    plan_destroy(plan);
+    free(pieces);
+    free(batch);
+}
+
 static void persistent_values_are_shared_by_name(void **state) {
     struct fixture *f = *state;
     struct plan *plan, *other;
@@ -256,6 +286,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(steps_in_flight_keep_their_own_values, setup, teardown),
         cmocka_unit_test_setup_teardown(a_step_makes_nothing_new, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_command_buffers_take_several_submissions, setup, teardown),
         cmocka_unit_test_setup_teardown(persistent_values_are_shared_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(the_opening_runs_when_its_values_changed, setup, teardown),
         cmocka_unit_test_setup_teardown(nodes_run_one_at_a_time, setup, teardown),
