@@ -8,8 +8,6 @@
 
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint FLAGS = 0;
-const uint RELU = 1u, BIAS = 2u, RESIDUAL = 4u, MASK = 8u;
-
 INPUT(0, products);
 INPUT(1, bias); // or, with MASK, the values that must be positive
 INPUT(2, residual);
@@ -18,7 +16,9 @@ layout(push_constant) uniform Push {
     ivec2 size, tiles; // rows, columns
     int quads, count;  // of channels; tiles in all
     int matrix;        // vec4s of each of the 36 matrices
+    int target_channels;
 };
+#include "conv2d_end.glsl"
 
 void main() {
     int index = int(linear_index());
@@ -42,16 +42,7 @@ void main() {
             if (any(greaterThanEqual(position, size)))
                 continue;
             int at = ((image * size.x + position.x) * size.y + position.y) * quads + quad;
-            vec4 result = done[c];
-            if ((FLAGS & BIAS) != 0u)
-                result += LOAD(bias, quad);
-            if ((FLAGS & RESIDUAL) != 0u)
-                result += LOAD(residual, at);
-            precise vec4 positive = mix(result, vec4(0.0), lessThan(result, vec4(0.0))); // max() would lose a NaN
-            result = (FLAGS & RELU) != 0u ? positive : result;
-            if ((FLAGS & MASK) != 0u)
-                result = mix(vec4(0.0), result, greaterThan(LOAD(bias, at), vec4(0.0)));
-            target[at] = result;
+            target[at] = finish(done[c], at, quad);
         }
     }
 }

@@ -17,6 +17,11 @@ struct conv_geometry {
     uint32_t groups;
 };
 
+/* vec4s that hold so many channels. */
+static inline uint32_t conv_quads(uint32_t channels) {
+    return (channels + 3) / 4;
+}
+
 /* Fails when an attribute that all three ops have makes no sense. */
 CHECKED enum status conv_geometry_check(const struct call *call);
 

@@ -4,10 +4,6 @@
 
 #include <stdlib.h>
 
-uint32_t mapping_quads(uint32_t count) {
-    return (count + 3) / 4;
-}
-
 uint32_t mapping_ratio(uint32_t a, uint32_t b) {
     return (a + b - 1) / b;
 }
@@ -47,7 +43,7 @@ static void flatten(struct mapping *map) {
 struct mapping mapping_of(const struct conv_geometry *conv, const struct conv_axis *r, const struct conv_axis *c,
                           bool backward) {
     struct shape source = backward ? conv->y : conv->x, target = backward ? conv->x : conv->y;
-    uint32_t column_step = conv->weight.d[KI] * mapping_quads(conv->weight.d[KO]);
+    uint32_t column_step = conv->weight.d[KI] * conv_quads(conv->weight.d[KO]);
     struct mapping map = {.images = source.d[N],
                           .source = {source.d[H], source.d[W]},
                           .target = {target.d[H], target.d[W]},

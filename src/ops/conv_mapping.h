@@ -29,6 +29,5 @@ uint32_t mapping_even(uint32_t count, uint32_t most);
 
 /* a / b, rounded up. */
 uint32_t mapping_ratio(uint32_t a, uint32_t b);
-uint32_t mapping_quads(uint32_t count);
 
 #endif

@@ -15,12 +15,8 @@ enum { GROUP_SIZE = 64 /* local_size_x of the kernels */, PIXELS = 4 /* an invoc
 #define CHUNK_PIXELS_MOST 4096
 #define PART_BYTES (UINT64_C(1) << 26)
 
-static uint32_t quads(uint32_t count) {
-    return (count + 3) / 4;
-}
-
 static uint64_t image_bytes(struct shape shape) {
-    return UINT64_C(16) * shape.d[H] * shape.d[W] * quads(shape.d[C]);
+    return UINT64_C(16) * shape.d[H] * shape.d[W] * conv_quads(shape.d[C]);
 }
 
 /*
@@ -78,7 +74,7 @@ static void set_work(struct dispatch *dispatch, const struct conv_geometry *conv
 
 /* Invocations of a kernel that computes `pixels` pixels of `channels` channels. */
 static uint64_t invocations(const struct conv_geometry *conv, uint64_t pixels, uint32_t channels) {
-    return (conv->groups == 1 ? ceil_div(pixels, PIXELS) : pixels) * quads(channels);
+    return (conv->groups == 1 ? ceil_div(pixels, PIXELS) : pixels) * conv_quads(channels);
 }
 
 /* Changes output 0 for some images of `shape` by an operand, as `flags` say: + residual, relu of the sum, or mask. */
@@ -157,7 +153,7 @@ struct chunks {
 static struct chunks cut(const struct conv_geometry *conv, const struct device_facts *facts, uint32_t images,
                          uint32_t slices, uint64_t items) {
     uint64_t part =
-        UINT64_C(4) * conv->weight.d[KH] * conv->weight.d[KW] * conv->weight.d[KI] * 4 * quads(conv->y.d[C]);
+        UINT64_C(4) * conv->weight.d[KH] * conv->weight.d[KW] * conv->weight.d[KI] * 4 * conv_quads(conv->y.d[C]);
     uint64_t pixels = (uint64_t)images * conv->y.d[H] * conv->y.d[W];
     uint64_t most = MAX(MIN(PART_BYTES, facts->max_storage_range) / part / slices, 1);
     uint64_t count = MIN(ceil_div(WEIGHT_INVOCATIONS, items), ceil_div(pixels, CHUNK_PIXELS_LEAST));
@@ -170,8 +166,8 @@ static struct chunks cut(const struct conv_geometry *conv, const struct device_f
 bool conv_forms_plain_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
     struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->out[0], call->in[1]);
     uint32_t images = conv.x.d[N], slice = slice_images(&conv, facts), slices = (images + slice - 1) / slice;
-    uint64_t taps = (uint64_t)conv.weight.d[KH] * conv.weight.d[KW], row = quads(conv.y.d[C]);
-    uint64_t items = taps * row * (conv.groups == 1 ? quads(conv.x.d[C]) : conv.weight.d[KI]);
+    uint64_t taps = (uint64_t)conv.weight.d[KH] * conv.weight.d[KW], row = conv_quads(conv.y.d[C]);
+    uint64_t items = taps * row * (conv.groups == 1 ? conv_quads(conv.x.d[C]) : conv.weight.d[KI]);
     uint64_t part = taps * conv.weight.d[KI] * row;
     bool direct = slices == 1 && cut(&conv, facts, images, 1, items).count == 1;
     uint32_t parts = 0;

@@ -16,10 +16,6 @@
 /* Workgroups of the weight gradient: enough to share them evenly between the cores of a large machine. */
 #define WEIGHT_GROUPS 96
 
-static uint32_t quads(uint32_t count) {
-    return (count + 3) / 4;
-}
-
 static bool tensors_fit(const struct call *call, const struct device_facts *facts) {
     for (int i = 0; i < OP_INPUTS; i++)
         if (call->in[i] && tensor_elements(call->in[i]) / 4 > facts->max_texel_elements)
@@ -39,7 +35,7 @@ bool conv_forms_subgroup_fits(const struct call *call, const struct conv_geometr
 /* Lanes side by side over the vec4s of the channels: a power of two, at most the subgroup. */
 static uint32_t lanes_for(uint32_t channels, const struct device_facts *facts) {
     uint32_t lanes = 1;
-    while (lanes < quads(channels) && lanes < facts->subgroup_size)
+    while (lanes < conv_quads(channels) && lanes < facts->subgroup_size)
         lanes *= 2;
     return lanes;
 }
@@ -54,7 +50,7 @@ struct block {
 /* Blocks of 8 columns, or of 14 where these divide a row evenly; of whole rows without a halo where such are short. */
 static struct block choose_block(const struct conv_geometry *conv, bool backward) {
     bool large = conv_geometry_multiply_adds(conv) >= LARGE_WORK * conv->weight.d[KH] * conv->weight.d[KW];
-    uint32_t source_quads = quads(backward ? conv->y.d[C] : conv->x.d[C]), stride = conv->stride[COLUMNS];
+    uint32_t source_quads = conv_quads(backward ? conv->y.d[C] : conv->x.d[C]), stride = conv->stride[COLUMNS];
     uint32_t pixels = conv->weight.d[KW] > 4 || !large ? 16 : source_quads == 1 ? 24 : 32;
     uint32_t width = (backward ? conv->x : conv->y).d[W], columns = backward && 8 % stride ? 8 * stride : 8;
     bool same = stride == 1 && conv->dilation[COLUMNS] == 1 && conv->x.d[W] == conv->y.d[W];
@@ -105,7 +101,7 @@ static bool find_block(const struct conv_geometry *conv, bool backward, struct l
 static void push_rows(struct dispatch *dispatch, const struct conv_geometry *conv, const struct conv_axis *rows,
                       bool backward) {
     struct shape source = backward ? conv->y : conv->x, target = backward ? conv->x : conv->y;
-    uint32_t column_step = conv->weight.d[KI] * quads(conv->weight.d[KO]);
+    uint32_t column_step = conv->weight.d[KI] * conv_quads(conv->weight.d[KO]);
     uint32_t row_step = conv->weight.d[KW] * column_step;
     const uint32_t words[] = {
         source.d[H],
@@ -123,7 +119,7 @@ static void push_rows(struct dispatch *dispatch, const struct conv_geometry *con
         source.d[N],
         source.d[C],
         target.d[C],
-        quads(conv->weight.d[KO]),
+        conv_quads(conv->weight.d[KO]),
         rows->first_tap * row_step,
         rows->tap_step * row_step,
         column_step,
@@ -138,9 +134,9 @@ static void set_rows(struct dispatch *dispatch, const struct device_facts *facts
                      uint32_t weight_step) {
     uint32_t channels = backward ? conv->x.d[C] : conv->y.d[C], columns = backward ? conv->x.d[W] : conv->y.d[W];
     uint32_t lanes = lanes_for(channels, facts);
-    uint32_t tiles = (quads(channels) + lanes - 1) / lanes;
+    uint32_t tiles = (conv_quads(channels) + lanes - 1) / lanes;
     /* With one tap a row there is too little to do in a step for its fixed costs. */
-    uint32_t depth = conv->weight.d[KW] == 1 && quads(backward ? conv->y.d[C] : conv->x.d[C]) % 2 == 0 ? 2 : 1;
+    uint32_t depth = conv->weight.d[KW] == 1 && conv_quads(backward ? conv->y.d[C] : conv->x.d[C]) % 2 == 0 ? 2 : 1;
     const uint32_t constants[] = {
         facts->subgroup_size,
         lanes,
@@ -187,7 +183,7 @@ struct dispatch *conv_forms_subgroup_products(struct lowering *lowering, const s
                                     .groups = 1};
     struct conv_axis axis = backward ? conv_axis_backward(&product, ROWS, 0) : conv_axis_forward(&product, ROWS);
     struct dispatch *dispatch = lowering_add(lowering, "conv2d_subgroup");
-    set_rows(dispatch, facts, &product, &axis, block, backward, 0, conv->x.d[C] * quads(conv->y.d[C]));
+    set_rows(dispatch, facts, &product, &axis, block, backward, 0, conv->x.d[C] * conv_quads(conv->y.d[C]));
     return dispatch;
 }
 
@@ -228,7 +224,7 @@ static const struct weight_block other_weight_blocks[] = {{1, 4, 96}, {2, 4, 96}
 
 /* As find_block. */
 static bool find_weight_block(const struct conv_geometry *conv, struct lowering *lowering, struct weight_block *block) {
-    uint32_t taps = conv->weight.d[KW], quads_most = MIN(quads(conv->x.d[C]), MAX(12 / taps, 1));
+    uint32_t taps = conv->weight.d[KW], quads_most = MIN(conv_quads(conv->x.d[C]), MAX(12 / taps, 1));
     struct weight_block usual = {MIN(quads_most, 4), MIN(conv->y.d[W], 4), WEIGHT_GROUPS};
     lowering->variants = COUNT(other_weight_blocks);
     *block = usual;
@@ -247,10 +243,10 @@ bool conv_forms_subgroup_weight(const struct call *call, const struct device_fac
     if (!conv_forms_subgroup_fits(call, &conv, facts) || !find_weight_block(&conv, lowering, &block))
         return false;
     uint32_t lanes = lanes_for(conv.y.d[C], facts), teams = facts->subgroup_size / lanes, taps = conv.weight.d[KW];
-    uint32_t channel_tiles = (quads(conv.x.d[C]) + block.quads - 1) / block.quads;
-    uint32_t filter_tiles = (quads(conv.y.d[C]) + lanes - 1) / lanes;
+    uint32_t channel_tiles = (conv_quads(conv.x.d[C]) + block.quads - 1) / block.quads;
+    uint32_t filter_tiles = (conv_quads(conv.y.d[C]) + lanes - 1) / lanes;
     uint32_t tiles = conv.weight.d[KH] * channel_tiles * filter_tiles, rows = conv.y.d[N] * conv.y.d[H];
-    uint64_t part = (uint64_t)conv.weight.d[KH] * taps * conv.weight.d[KI] * quads(conv.y.d[C]);
+    uint64_t part = (uint64_t)conv.weight.d[KH] * taps * conv.weight.d[KI] * conv_quads(conv.y.d[C]);
     /* At least four rows a chunk, and all parts together within the storage range. */
     uint32_t most = (uint32_t)MIN(ceil_div(rows, 4 * teams), MAX(facts->max_storage_range / (16 * part * teams), 1));
     uint32_t chunk_rows = (uint32_t)ceil_div(rows, (uint64_t)MIN(MAX(block.groups / tiles, 1), most) * teams);

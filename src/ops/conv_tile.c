@@ -59,7 +59,7 @@ static uint64_t patch_cells(const struct mapping *map, const struct tile *tile) 
 static bool find_depth(const struct mapping *map, const struct device_facts *facts, struct tile *tile) {
     uint32_t ahead = tile->lanes ? LOADS_AHEAD_LANES : LOADS_AHEAD_MOST;
     uint32_t taps = map->taps[ROWS] * map->taps[COLUMNS], most = taps == 1 ? 16 : taps <= 4 ? 8 : 4;
-    for (tile->depth = MIN(most, MAX(4 * mapping_quads(map->source_channels), 4)); tile->depth >= 4; tile->depth -= 4) {
+    for (tile->depth = MIN(most, MAX(4 * conv_quads(map->source_channels), 4)); tile->depth >= 4; tile->depth -= 4) {
         uint64_t left = ceil_div(patch_cells(map, tile) * (tile->depth / 4), tile->invocations);
         uint64_t right = ceil_div((uint64_t)taps * tile->depth * tile->channels / 4, tile->invocations);
         if (16 % tile->depth == 0 && shared_bytes(map, tile) <= facts->max_shared_bytes &&
@@ -81,7 +81,7 @@ static void find_rectangle(const struct mapping *map, struct tile *tile) {
 
 /* Depth of a part, in vec4s. */
 static uint32_t part_depth(const struct mapping *map, const struct tile *tile) {
-    return (uint32_t)round_up(mapping_ratio(mapping_quads(map->source_channels), tile->parts), tile->depth / 4);
+    return (uint32_t)round_up(mapping_ratio(conv_quads(map->source_channels), tile->parts), tile->depth / 4);
 }
 
 static uint64_t tile_count(const struct mapping *map, const struct tile *tile) {
@@ -127,7 +127,7 @@ static void choose_parts(const struct mapping *map, const struct device_facts *f
     struct tile best = *tile;
     for (tile->parts = 1; tile->parts <= most; tile->parts++) {
         tile->score = score(map, tile, facts);
-        bool empty = part_depth(map, tile) * (tile->parts - 1) >= MAX(mapping_quads(map->source_channels), 1);
+        bool empty = part_depth(map, tile) * (tile->parts - 1) >= MAX(conv_quads(map->source_channels), 1);
         if (tile->score > best.score && !empty)
             best = *tile;
     }
@@ -252,7 +252,7 @@ static bool add_product(const struct call *call, const struct device_facts *fact
     uint32_t flags = conv_forms_bind(dispatch, call, backward);
     dispatch->subgroup_size = lanes ? lanes : conv_forms_wave(facts);
     push_constants(dispatch, &map, &tile, backward, tile.parts == 1 ? flags : 0);
-    push_mapping(dispatch, &map, &tile, mapping_quads(conv->weight.d[KO]));
+    push_mapping(dispatch, &map, &tile, conv_quads(conv->weight.d[KO]));
     dispatch_linear(dispatch, tile_count(&map, &tile), 1);
     struct shape target = backward ? conv->x : conv->y;
     dispatch->flops =

@@ -80,7 +80,7 @@ static uint32_t find_slices(const struct mapping *map, const struct tile *tile) 
 
 static uint64_t part_bytes(const struct mapping *map) {
     return 16 * (uint64_t)map->taps[ROWS] * map->taps[COLUMNS] * map->source_channels *
-           mapping_quads(map->target_channels);
+           conv_quads(map->target_channels);
 }
 
 /* Chunks of rectangles for workgroups of their own; 0: an invocation would loop too often. */

@@ -28,10 +28,6 @@ struct winograd {
     uint32_t padding[2];      /* may be negative modulo 2^32 */
 };
 
-static uint32_t quads(uint32_t count) {
-    return (count + 3) / 4;
-}
-
 static struct winograd describe(const struct call *call, bool backward) {
     struct winograd w = {.backward = backward};
     w.conv = backward ? conv_geometry_of(call, call->out[0], call->in[1], call->in[0])
@@ -50,8 +46,8 @@ static struct winograd describe(const struct call *call, bool backward) {
 /* vec4s of a scratch block. */
 static uint64_t block_quads(const struct winograd *w, int block) {
     if (block == WEIGHTS)
-        return UINT64_C(36) * w->conv.weight.d[KI] * quads(w->conv.weight.d[KO]);
-    return UINT64_C(36) * w->rows * quads(block == SOURCES ? w->source.d[C] : w->target.d[C]);
+        return UINT64_C(36) * w->conv.weight.d[KI] * conv_quads(w->conv.weight.d[KO]);
+    return UINT64_C(36) * w->rows * conv_quads(block == SOURCES ? w->source.d[C] : w->target.d[C]);
 }
 
 static bool fits(const struct winograd *w, const struct device_facts *facts) {
@@ -85,14 +81,14 @@ static void push_tiles(struct dispatch *dispatch, const struct winograd *w, stru
 }
 
 static void push_matrices(struct dispatch *dispatch, const struct winograd *w, struct shape shape) {
-    dispatch_push(dispatch, quads(shape.d[C]));
+    dispatch_push(dispatch, conv_quads(shape.d[C]));
     dispatch_push(dispatch, w->count);
-    dispatch_push(dispatch, w->rows * quads(shape.d[C]));
-    dispatch_linear(dispatch, (uint64_t)w->count * quads(shape.d[C]), GROUP_SIZE);
+    dispatch_push(dispatch, w->rows * conv_quads(shape.d[C]));
+    dispatch_linear(dispatch, (uint64_t)w->count * conv_quads(shape.d[C]), GROUP_SIZE);
 }
 
 static void add_weights(struct lowering *lowering, const struct winograd *w) {
-    uint32_t count = w->conv.weight.d[KI] * quads(w->conv.weight.d[KO]);
+    uint32_t count = w->conv.weight.d[KI] * conv_quads(w->conv.weight.d[KO]);
     struct dispatch *dispatch = lowering_add(lowering, "conv2d_winograd_weight");
     dispatch_input(dispatch, 1);
     dispatch_scratch(dispatch, WEIGHTS);
@@ -132,6 +128,7 @@ static void add_targets(const struct call *call, struct lowering *lowering, cons
     dispatch_output(dispatch, 0);
     push_tiles(dispatch, w, w->target);
     push_matrices(dispatch, w, w->target);
+    dispatch_push(dispatch, w->target.d[C]);
     dispatch->bytes = 4.0 * (double)shape_count(w->target) + 16.0 * (double)block_quads(w, PRODUCTS);
 }
 

@@ -227,6 +227,7 @@ static void compile_listed(struct compilation *work) {
 
 void vk_kernels_compile(struct vk_device *device) {
     struct compilation work = {.device = device};
+    atomic_init(&work.next, 0);
     if (memory_zeroed(device->kernel_count, sizeof *work.kernels, &work.kernels) != STATUS_OK)
         return;
     for (size_t i = 0; i < device->kernel_count; i++)
