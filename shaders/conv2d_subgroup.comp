@@ -31,7 +31,6 @@ layout(constant_id = 8) const int WIDTH = 0; // if not 0: the source has so many
 layout(constant_id = 9) const uint BACKWARD = 0;
 layout(constant_id = 10) const uint FLAGS = 0; // what is added and done at the end
 layout(constant_id = 11) const int DEPTH = 1; // source vec4s a step; a divisor of their number
-const uint RELU = 1u, BIAS = 2u, RESIDUAL = 4u, MASK = 8u;
 
 // First source column of a block that starts at column 0, and how many it needs. (The division rounds down.)
 const int FIRST = WIDTH > 0 ? 0 : BACKWARD != 0u
@@ -61,6 +60,13 @@ layout(push_constant) uniform Push {
     uint has_residual;                                     // with RESIDUAL: whether there really is one
     int weight_image_step;                                 // vec4s from one image's weights to the next's; 0: the same
 };
+
+vec4 load_residual(int at) {
+    vec4 loaded = LOAD(residual, has_residual != 0u ? at : 0);
+    return has_residual != 0u ? loaded : vec4(0.0);
+}
+#define LOAD_RESIDUAL(at) load_residual(at)
+#include "conv2d_end.glsl"
 
 // Which of the loaded source columns tap `tap` of column `column` of the block reads; -1 if none.
 int position(int column, int tap) {
@@ -150,17 +156,6 @@ void main() {
             int target_row = target_row_first + (row + i) * target_row_step;
             int at = ((image * target_size.x + target_row) * target_size.y + column + c) * target_quads + quad;
             int a = (i * COLUMNS + c) * 4;
-            vec4 result = vec4(sum[a], sum[a + 1], sum[a + 2], sum[a + 3]);
-            if ((FLAGS & BIAS) != 0u)
-                result += LOAD(bias, quad);
-            if ((FLAGS & RESIDUAL) != 0u) {
-                vec4 loaded = LOAD(residual, has_residual != 0u ? at : 0);
-                result += has_residual != 0u ? loaded : vec4(0.0);
-            }
-            precise vec4 positive = mix(result, vec4(0.0), lessThan(result, vec4(0.0))); // max() would lose a NaN
-            result = (FLAGS & RELU) != 0u ? positive : result;
-            if ((FLAGS & MASK) != 0u)
-                result = mix(vec4(0.0), result, greaterThan(LOAD(bias, at), vec4(0.0)));
-            target[at] = mix(vec4(0.0), result, lessThan(4 * quad + ivec4(0, 1, 2, 3), ivec4(target_channels)));
+            target[at] = finish(vec4(sum[a], sum[a + 1], sum[a + 2], sum[a + 3]), at, quad);
         }
 }
