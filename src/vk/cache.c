@@ -93,7 +93,7 @@ enum status cache_create(struct vk_device *device) {
         log_info("pipeline cache %s is used: %zu bytes", device->cache_path, info.initialDataSize);
         device->cache_checksum = checksum(info.pInitialData, info.initialDataSize);
     }
-    VkResult result = vkCreatePipelineCache(device->handle, &info, NULL, &device->cache);
+    VkResult result = vk_call.CreatePipelineCache(device->handle, &info, NULL, &device->cache);
     free(bytes);
     if (result == VK_SUCCESS)
         return STATUS_OK;
@@ -103,10 +103,10 @@ enum status cache_create(struct vk_device *device) {
 
 static enum status save(struct vk_device *device, uint8_t **data) {
     size_t size = 0;
-    VkResult result = vkGetPipelineCacheData(device->handle, device->cache, &size, NULL);
+    VkResult result = vk_call.GetPipelineCacheData(device->handle, device->cache, &size, NULL);
     if (result == VK_SUCCESS) {
         TRY(memory_zeroed(size, 1, data));
-        result = vkGetPipelineCacheData(device->handle, device->cache, &size, *data);
+        result = vk_call.GetPipelineCacheData(device->handle, device->cache, &size, *data);
     }
     if (result != VK_SUCCESS)
         return device_fail(device, result, "reading the pipeline cache");

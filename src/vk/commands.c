@@ -44,7 +44,7 @@ enum status vk_commands_create(struct vk_device *device, struct vk_commands **ou
                                         .commandPool = device->pool,
                                         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                         .commandBufferCount = 1};
-    VkResult result = vkAllocateCommandBuffers(device->handle, &info, &commands->handle);
+    VkResult result = vk_call.AllocateCommandBuffers(device->handle, &info, &commands->handle);
     if (result != VK_SUCCESS) {
         free(commands);
         return device_fail(device, result, "allocating a command buffer");
@@ -55,7 +55,7 @@ enum status vk_commands_create(struct vk_device *device, struct vk_commands **ou
 
 static void destroy_views(struct vk_commands *commands) {
     for (size_t i = 0; i < commands->view_count; i++)
-        vkDestroyBufferView(commands->device->handle, commands->views[i].handle, NULL);
+        vk_call.DestroyBufferView(commands->device->handle, commands->views[i].handle, NULL);
     commands->view_count = 0;
 }
 
@@ -66,8 +66,8 @@ void vk_commands_destroy(struct vk_commands *commands) {
     if (queue_idle(device)) {
         destroy_views(commands);
         for (size_t i = 0; i < commands->pool_count; i++)
-            vkDestroyDescriptorPool(device->handle, commands->pools[i].handle, NULL);
-        vkFreeCommandBuffers(device->handle, device->pool, 1, &commands->handle);
+            vk_call.DestroyDescriptorPool(device->handle, commands->pools[i].handle, NULL);
+        vk_call.FreeCommandBuffers(device->handle, device->pool, 1, &commands->handle);
     }
     free(commands->views);
     free(commands->pools);
@@ -96,7 +96,7 @@ enum status vk_begin(struct vk_commands *commands) {
         return fail(STATUS_LOST, "%s", device->lost_message);
     destroy_views(commands);
     for (size_t i = 0; i < commands->pool_count; i++) {
-        VkResult reset = vkResetDescriptorPool(device->handle, commands->pools[i].handle, 0);
+        VkResult reset = vk_call.ResetDescriptorPool(device->handle, commands->pools[i].handle, 0);
         if (reset != VK_SUCCESS)
             return device_fail(device, reset, "resetting a descriptor pool");
         refill(&commands->pools[i]);
@@ -105,7 +105,7 @@ enum status vk_begin(struct vk_commands *commands) {
     /* A recording runs again while its last run is pending: steps overlap. */
     VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
                                      .flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT};
-    VkResult result = vkBeginCommandBuffer(commands->handle, &info);
+    VkResult result = vk_call.BeginCommandBuffer(commands->handle, &info);
     if (result != VK_SUCCESS)
         return device_fail(device, result, "starting a recording");
     commands->recording = true;
@@ -116,8 +116,8 @@ static void barrier(struct vk_commands *commands, VkPipelineStageFlags stages, V
     VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                               .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
                               .dstAccessMask = access};
-    vkCmdPipelineBarrier(commands->handle, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
-                         stages, 0, 1, &memory, 0, NULL, 0, NULL);
+    vk_call.CmdPipelineBarrier(commands->handle, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                               stages, 0, 1, &memory, 0, NULL, 0, NULL);
 }
 
 enum status vk_end(struct vk_commands *commands) {
@@ -126,7 +126,7 @@ enum status vk_end(struct vk_commands *commands) {
         return fail(STATUS_USAGE, "vk_end without vk_begin");
     barrier(commands, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
     commands->recording = false;
-    VkResult result = vkEndCommandBuffer(commands->handle);
+    VkResult result = vk_call.EndCommandBuffer(commands->handle);
     if (result != VK_SUCCESS)
         return device_fail(device, result, "finishing a recording");
     if (commands->status != STATUS_OK)
@@ -157,7 +157,7 @@ static enum status add_pool(struct vk_commands *commands) {
                                        .poolSizeCount = TYPES,
                                        .pPoolSizes = sizes};
     struct pool *pool = &commands->pools[commands->pool_count];
-    VkResult result = vkCreateDescriptorPool(device->handle, &info, NULL, &pool->handle);
+    VkResult result = vk_call.CreateDescriptorPool(device->handle, &info, NULL, &pool->handle);
     if (result != VK_SUCCESS)
         return device_fail(device, result, "creating a descriptor pool");
     refill(pool);
@@ -186,7 +186,7 @@ static enum status allocate_set(struct vk_commands *commands, const struct vk_ke
                                         .descriptorPool = pool->handle,
                                         .descriptorSetCount = 1,
                                         .pSetLayouts = &kernel->set_layout};
-    VkResult result = vkAllocateDescriptorSets(commands->device->handle, &info, set);
+    VkResult result = vk_call.AllocateDescriptorSets(commands->device->handle, &info, set);
     if (result != VK_SUCCESS)
         return device_fail(commands->device, result, "allocating a descriptor set");
     pool->sets_left--;
@@ -209,7 +209,7 @@ static enum status get_view(struct vk_commands *commands, struct vk_range range,
                                    .format = VK_FORMAT_R32G32B32A32_SFLOAT,
                                    .offset = range.offset,
                                    .range = range.bytes};
-    VkResult result = vkCreateBufferView(commands->device->handle, &info, NULL, view);
+    VkResult result = vk_call.CreateBufferView(commands->device->handle, &info, NULL, view);
     if (result != VK_SUCCESS)
         return device_fail(commands->device, result, "creating a buffer view");
     commands->views[commands->view_count++] = (struct view){*view, range};
@@ -238,7 +238,7 @@ static enum status make_set(struct vk_commands *commands, const struct vk_kernel
                                                  .pBufferInfo = &buffers[i],
                                                  .pTexelBufferView = &views[i]};
     }
-    vkUpdateDescriptorSets(commands->device->handle, count, writes, 0, NULL);
+    vk_call.UpdateDescriptorSets(commands->device->handle, count, writes, 0, NULL);
     return STATUS_OK;
 }
 
@@ -304,11 +304,13 @@ enum status vk_record_dispatch(struct vk_commands *commands, struct vk_kernel *k
         status = make_set(commands, kernel, ranges, &set);
     if (status != STATUS_OK)
         return fail_prefix(status, "kernel %s", kernel->name);
-    vkCmdBindPipeline(commands->handle, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->pipeline);
-    vkCmdBindDescriptorSets(commands->handle, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->layout, 0, 1, &set, 0, NULL);
+    vk_call.CmdBindPipeline(commands->handle, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->pipeline);
+    vk_call.CmdBindDescriptorSets(commands->handle, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->layout, 0, 1, &set, 0,
+                                  NULL);
     if (push_count)
-        vkCmdPushConstants(commands->handle, kernel->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, push_count * 4, push);
-    vkCmdDispatch(commands->handle, groups[0], groups[1], groups[2]);
+        vk_call.CmdPushConstants(commands->handle, kernel->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, push_count * 4,
+                                 push);
+    vk_call.CmdDispatch(commands->handle, groups[0], groups[1], groups[2]);
     commands->device->counters.dispatches_recorded++;
     return STATUS_OK;
 }
@@ -323,7 +325,7 @@ void vk_record_copy(struct vk_commands *commands, struct vk_range from, struct v
         return;
     }
     VkBufferCopy region = {.srcOffset = from.offset, .dstOffset = to_offset, .size = from.bytes};
-    vkCmdCopyBuffer(commands->handle, from.buffer->handle, to->handle, 1, &region);
+    vk_call.CmdCopyBuffer(commands->handle, from.buffer->handle, to->handle, 1, &region);
 }
 
 void vk_record_barrier(struct vk_commands *commands) {
@@ -342,6 +344,6 @@ void vk_record_timestamp(struct vk_commands *commands, uint32_t index) {
                             device->query_count));
         return;
     }
-    vkCmdResetQueryPool(commands->handle, device->queries, index, 1);
-    vkCmdWriteTimestamp(commands->handle, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, device->queries, index);
+    vk_call.CmdResetQueryPool(commands->handle, device->queries, index, 1);
+    vk_call.CmdWriteTimestamp(commands->handle, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, device->queries, index);
 }

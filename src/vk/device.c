@@ -143,13 +143,13 @@ static enum status create_device(struct vk_device *device) {
                                .pQueueCreateInfos = &queue,
                                .enabledExtensionCount = extension_count,
                                .ppEnabledExtensionNames = extensions};
-    VkResult result = vkCreateDevice(physical->handle, &info, NULL, &device->handle);
+    VkResult result = vk_call.CreateDevice(physical->handle, &info, NULL, &device->handle);
     if (result != VK_SUCCESS) {
         device->handle = VK_NULL_HANDLE;
         return device_fail(device, result, "opening the device");
     }
-    vkGetDeviceQueue(device->handle, physical->family, 0, &device->queue);
-    vkGetPhysicalDeviceMemoryProperties(physical->handle, &device->memory);
+    vk_call.GetDeviceQueue(device->handle, physical->family, 0, &device->queue);
+    vk_call.GetPhysicalDeviceMemoryProperties(physical->handle, &device->memory);
     return STATUS_OK;
 }
 
@@ -207,10 +207,10 @@ static void destroy_objects(struct vk_device *device) {
     vk_commands_destroy(device->transfer);
     for (uint32_t i = 0; i < COUNT(device->staging); i++)
         vk_buffer_destroy(device->staging[i]);
-    vkDestroyQueryPool(device->handle, device->queries, NULL);
-    vkDestroyPipelineCache(device->handle, device->cache, NULL);
+    vk_call.DestroyQueryPool(device->handle, device->queries, NULL);
+    vk_call.DestroyPipelineCache(device->handle, device->cache, NULL);
     queue_destroy(device);
-    vkDestroyDevice(device->handle, NULL);
+    vk_call.DestroyDevice(device->handle, NULL);
 }
 
 void vk_close(struct vk_device *device) {

@@ -21,11 +21,11 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL receive(VkDebugUtilsMessageSeverityFlagBit
 
 static bool has_extension(const char *layer, const char *name) {
     uint32_t count = 0;
-    if (vkEnumerateInstanceExtensionProperties(layer, &count, NULL) != VK_SUCCESS || count == 0)
+    if (vk_call.EnumerateInstanceExtensionProperties(layer, &count, NULL) != VK_SUCCESS || count == 0)
         return false;
     VkExtensionProperties *list = calloc(count, sizeof *list);
     bool found = false;
-    if (list && vkEnumerateInstanceExtensionProperties(layer, &count, list) >= 0)
+    if (list && vk_call.EnumerateInstanceExtensionProperties(layer, &count, list) >= 0)
         for (uint32_t i = 0; i < count; i++)
             found |= strcmp(list[i].extensionName, name) == 0;
     free(list);
@@ -34,11 +34,11 @@ static bool has_extension(const char *layer, const char *name) {
 
 static bool has_layer(void) {
     uint32_t count = 0;
-    if (vkEnumerateInstanceLayerProperties(&count, NULL) != VK_SUCCESS || count == 0)
+    if (vk_call.EnumerateInstanceLayerProperties(&count, NULL) != VK_SUCCESS || count == 0)
         return false;
     VkLayerProperties *list = calloc(count, sizeof *list);
     bool found = false;
-    if (list && vkEnumerateInstanceLayerProperties(&count, list) >= 0)
+    if (list && vk_call.EnumerateInstanceLayerProperties(&count, list) >= 0)
         for (uint32_t i = 0; i < count; i++)
             found |= strcmp(list[i].layerName, layer_name) == 0;
     free(list);
@@ -51,7 +51,7 @@ static enum status no_driver(void) {
 }
 
 static enum status create(const VkInstanceCreateInfo *info, VkInstance *out) {
-    VkResult result = vkCreateInstance(info, NULL, out);
+    VkResult result = vk_call.CreateInstance(info, NULL, out);
     if (result == VK_SUCCESS)
         return STATUS_OK;
     *out = VK_NULL_HANDLE;
@@ -61,8 +61,8 @@ static enum status create(const VkInstanceCreateInfo *info, VkInstance *out) {
 }
 
 static enum status create_messenger(const VkDebugUtilsMessengerCreateInfoEXT *info, struct instance *instance) {
-    PFN_vkCreateDebugUtilsMessengerEXT make =
-        (PFN_vkCreateDebugUtilsMessengerEXT)vkGetInstanceProcAddr(instance->handle, "vkCreateDebugUtilsMessengerEXT");
+    PFN_vkCreateDebugUtilsMessengerEXT make = (PFN_vkCreateDebugUtilsMessengerEXT)vk_call.GetInstanceProcAddr(
+        instance->handle, "vkCreateDebugUtilsMessengerEXT");
     VkResult result = make ? make(instance->handle, info, NULL, &instance->messenger) : VK_ERROR_EXTENSION_NOT_PRESENT;
     if (result == VK_SUCCESS)
         return STATUS_OK;
@@ -72,7 +72,8 @@ static enum status create_messenger(const VkDebugUtilsMessengerCreateInfoEXT *in
 enum status instance_create(bool validation, uint64_t *messages, struct instance *out) {
     *out = (struct instance){0};
     uint32_t version = VK_API_VERSION_1_0;
-    if (vkEnumerateInstanceVersion(&version) != VK_SUCCESS || version < VK_API_VERSION_1_1)
+    TRY(vk_functions_load());
+    if (vk_call.EnumerateInstanceVersion(&version) != VK_SUCCESS || version < VK_API_VERSION_1_1)
         return fail(STATUS_DEVICE, "the Vulkan loader is too old: Vulkan 1.1 is needed");
     if (validation && !has_layer())
         return fail(STATUS_DEVICE, "the validation layer %s is not installed (Debian: vulkan-validationlayers)",
@@ -116,13 +117,13 @@ enum status instance_create(bool validation, uint64_t *messages, struct instance
 
 void instance_destroy(struct instance *instance) {
     if (instance->messenger) {
-        PFN_vkDestroyDebugUtilsMessengerEXT destroy = (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(
+        PFN_vkDestroyDebugUtilsMessengerEXT destroy = (PFN_vkDestroyDebugUtilsMessengerEXT)vk_call.GetInstanceProcAddr(
             instance->handle, "vkDestroyDebugUtilsMessengerEXT");
         if (destroy)
             destroy(instance->handle, instance->messenger, NULL);
     }
     if (instance->handle)
-        vkDestroyInstance(instance->handle, NULL);
+        vk_call.DestroyInstance(instance->handle, NULL);
     *instance = (struct instance){0};
 }
 
@@ -149,7 +150,7 @@ enum status physical_list(VkInstance instance, struct physical **list, uint32_t 
     uint32_t found = COUNT(handles);
     *list = NULL;
     *count = 0;
-    VkResult result = vkEnumeratePhysicalDevices(instance, &found, handles);
+    VkResult result = vk_call.EnumeratePhysicalDevices(instance, &found, handles);
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         found = 0;
     if (found == 0)

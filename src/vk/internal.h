@@ -6,9 +6,8 @@
 
 #include "vk/vk.h"
 
+#include "vk/functions.h"
 #include "vk/reflect.h"
-
-#include <vulkan/vulkan.h>
 
 enum {
     PENDING_SUBMISSIONS = 64,

@@ -120,7 +120,7 @@ static enum status create_layout(struct vk_device *device, struct vk_kernel *ker
                                                .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
     VkDescriptorSetLayoutCreateInfo set = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = count, .pBindings = bindings};
-    VkResult result = vkCreateDescriptorSetLayout(device->handle, &set, NULL, &kernel->set_layout);
+    VkResult result = vk_call.CreateDescriptorSetLayout(device->handle, &set, NULL, &kernel->set_layout);
     if (result != VK_SUCCESS) {
         kernel->set_layout = VK_NULL_HANDLE;
         return device_fail(device, result, "creating a descriptor set layout");
@@ -131,7 +131,7 @@ static enum status create_layout(struct vk_device *device, struct vk_kernel *ker
                                          .pSetLayouts = &kernel->set_layout,
                                          .pushConstantRangeCount = interface->push_bytes > 0,
                                          .pPushConstantRanges = &push};
-    result = vkCreatePipelineLayout(device->handle, &layout, NULL, &kernel->layout);
+    result = vk_call.CreatePipelineLayout(device->handle, &layout, NULL, &kernel->layout);
     if (result != VK_SUCCESS) {
         kernel->layout = VK_NULL_HANDLE;
         return device_fail(device, result, "creating a pipeline layout");
@@ -176,7 +176,7 @@ static VkResult create_pipeline(const struct vk_device *device, struct vk_kernel
         info.stage.flags |= VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
     if (size.requiredSubgroupSize)
         info.stage.pNext = &size;
-    VkResult result = vkCreateComputePipelines(device->handle, device->cache, 1, &info, NULL, &kernel->pipeline);
+    VkResult result = vk_call.CreateComputePipelines(device->handle, device->cache, 1, &info, NULL, &kernel->pipeline);
     if (result != VK_SUCCESS)
         kernel->pipeline = VK_NULL_HANDLE;
     return result;
@@ -189,11 +189,11 @@ static VkResult compile(const struct vk_device *device, struct vk_kernel *kernel
                                      .codeSize = kernel->module.count * 4,
                                      .pCode = kernel->module.words};
     VkShaderModule handle;
-    VkResult result = vkCreateShaderModule(device->handle, &info, NULL, &handle);
+    VkResult result = vk_call.CreateShaderModule(device->handle, &info, NULL, &handle);
     if (result != VK_SUCCESS)
         return result;
     result = create_pipeline(device, kernel, handle);
-    vkDestroyShaderModule(device->handle, handle, NULL);
+    vk_call.DestroyShaderModule(device->handle, handle, NULL);
     if (result == VK_SUCCESS)
         forget_module(kernel);
     return result;
@@ -301,9 +301,9 @@ enum status vk_kernel_get(struct vk_device *device, const char *name, const uint
 }
 
 void kernel_destroy(struct vk_device *device, struct vk_kernel *kernel) {
-    vkDestroyPipeline(device->handle, kernel->pipeline, NULL);
-    vkDestroyPipelineLayout(device->handle, kernel->layout, NULL);
-    vkDestroyDescriptorSetLayout(device->handle, kernel->set_layout, NULL);
+    vk_call.DestroyPipeline(device->handle, kernel->pipeline, NULL);
+    vk_call.DestroyPipelineLayout(device->handle, kernel->layout, NULL);
+    vk_call.DestroyDescriptorSetLayout(device->handle, kernel->set_layout, NULL);
     forget_module(kernel);
     free(kernel->constants);
     free(kernel->name);

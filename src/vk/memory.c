@@ -45,7 +45,7 @@ static enum status create(struct vk_buffer *buffer) {
                                         VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                                         VK_BUFFER_USAGE_TRANSFER_DST_BIT,
                                .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
-    VkResult result = vkCreateBuffer(device->handle, &info, NULL, &buffer->handle);
+    VkResult result = vk_call.CreateBuffer(device->handle, &info, NULL, &buffer->handle);
     if (result == VK_SUCCESS)
         return STATUS_OK;
     buffer->handle = VK_NULL_HANDLE;
@@ -55,13 +55,13 @@ static enum status create(struct vk_buffer *buffer) {
 static enum status allocate(struct vk_buffer *buffer, enum vk_memory kind) {
     struct vk_device *device = buffer->device;
     VkMemoryRequirements need;
-    vkGetBufferMemoryRequirements(device->handle, buffer->handle, &need);
+    vk_call.GetBufferMemoryRequirements(device->handle, buffer->handle, &need);
     uint32_t type = 0;
     if (!choose(device, kind, need.memoryTypeBits, &type))
         return fail(STATUS_DEVICE, "%s has no memory of the kind needed", vk_facts(device)->name);
     VkMemoryAllocateInfo info = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = need.size, .memoryTypeIndex = type};
-    VkResult result = vkAllocateMemory(device->handle, &info, NULL, &buffer->memory);
+    VkResult result = vk_call.AllocateMemory(device->handle, &info, NULL, &buffer->memory);
     if (result != VK_SUCCESS) {
         buffer->memory = VK_NULL_HANDLE;
         uint32_t heap = device->memory.memoryTypes[type].heapIndex;
@@ -74,13 +74,13 @@ static enum status allocate(struct vk_buffer *buffer, enum vk_memory kind) {
     buffer->allocated = need.size;
     device->counters.allocations++;
     device->counters.device_bytes += need.size;
-    result = vkBindBufferMemory(device->handle, buffer->handle, buffer->memory, 0);
+    result = vk_call.BindBufferMemory(device->handle, buffer->handle, buffer->memory, 0);
     if (result != VK_SUCCESS)
         return device_fail(device, result, "binding memory");
     VkMemoryPropertyFlags flags = device->memory.memoryTypes[type].propertyFlags;
     buffer->cached = flags & CACHED;
     bool map = kind != VK_MEMORY_DEVICE || (flags & (MAPPABLE | CACHED)) == (MAPPABLE | CACHED);
-    result = map ? vkMapMemory(device->handle, buffer->memory, 0, VK_WHOLE_SIZE, 0, &buffer->mapped) : VK_SUCCESS;
+    result = map ? vk_call.MapMemory(device->handle, buffer->memory, 0, VK_WHOLE_SIZE, 0, &buffer->mapped) : VK_SUCCESS;
     if (result != VK_SUCCESS) {
         buffer->mapped = NULL;
         return device_fail(device, result, "mapping memory");
@@ -117,8 +117,8 @@ void vk_buffer_destroy(struct vk_buffer *buffer) {
         return;
     struct vk_device *device = buffer->device;
     if (queue_idle(device)) {
-        vkDestroyBuffer(device->handle, buffer->handle, NULL);
-        vkFreeMemory(device->handle, buffer->memory, NULL);
+        vk_call.DestroyBuffer(device->handle, buffer->handle, NULL);
+        vk_call.FreeMemory(device->handle, buffer->memory, NULL);
         device->counters.device_bytes -= buffer->allocated;
     }
     free(buffer);
@@ -169,7 +169,7 @@ static enum status stage(struct vk_device *device, enum vk_memory kind, struct v
 static void copy(struct vk_device *device, struct vk_buffer *from, uint64_t from_offset, struct vk_buffer *to,
                  uint64_t to_offset, uint64_t bytes) {
     VkBufferCopy region = {.srcOffset = from_offset, .dstOffset = to_offset, .size = bytes};
-    vkCmdCopyBuffer(commands_handle(device->transfer), from->handle, to->handle, 1, &region);
+    vk_call.CmdCopyBuffer(commands_handle(device->transfer), from->handle, to->handle, 1, &region);
 }
 
 enum status vk_write(struct vk_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes) {
@@ -234,6 +234,6 @@ enum status vk_fill(struct vk_buffer *buffer, uint64_t offset, uint64_t bytes, u
         return STATUS_OK;
     }
     TRY(begin(device));
-    vkCmdFillBuffer(commands_handle(device->transfer), buffer->handle, offset, bytes, value);
+    vk_call.CmdFillBuffer(commands_handle(device->transfer), buffer->handle, offset, bytes, value);
     return finish(device);
 }

@@ -18,10 +18,10 @@ struct extensions {
 static struct extensions list_extensions(VkPhysicalDevice handle) {
     struct extensions extensions = {0};
     uint32_t count = 0;
-    if (vkEnumerateDeviceExtensionProperties(handle, NULL, &count, NULL) != VK_SUCCESS || count == 0)
+    if (vk_call.EnumerateDeviceExtensionProperties(handle, NULL, &count, NULL) != VK_SUCCESS || count == 0)
         return extensions;
     extensions.list = calloc(count, sizeof *extensions.list);
-    if (extensions.list && vkEnumerateDeviceExtensionProperties(handle, NULL, &count, extensions.list) >= 0)
+    if (extensions.list && vk_call.EnumerateDeviceExtensionProperties(handle, NULL, &count, extensions.list) >= 0)
         extensions.count = count;
     return extensions;
 }
@@ -62,7 +62,7 @@ static void describe_limits(const VkPhysicalDeviceLimits *limits, struct device_
 
 static void describe_memory(struct physical *physical, uint64_t max_allocation) {
     VkPhysicalDeviceMemoryProperties memory;
-    vkGetPhysicalDeviceMemoryProperties(physical->handle, &memory);
+    vk_call.GetPhysicalDeviceMemoryProperties(physical->handle, &memory);
     uint64_t local = 0;
     for (uint32_t i = 0; i < memory.memoryHeapCount; i++)
         if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
@@ -75,7 +75,7 @@ static void describe_memory(struct physical *physical, uint64_t max_allocation) 
 static bool find_family(struct physical *physical) {
     VkQueueFamilyProperties families[32];
     uint32_t count = COUNT(families);
-    vkGetPhysicalDeviceQueueFamilyProperties(physical->handle, &count, families);
+    vk_call.GetPhysicalDeviceQueueFamilyProperties(physical->handle, &count, families);
     for (uint32_t i = 0; i < count; i++)
         if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT && families[i].queueCount > 0) {
             physical->family = i;
@@ -139,8 +139,8 @@ static void describe_more(const struct extensions *extensions, struct physical *
         properties.pNext = &sizes;
         features.pNext = &control;
     }
-    vkGetPhysicalDeviceProperties2(physical->handle, &properties);
-    vkGetPhysicalDeviceFeatures2(physical->handle, &features);
+    vk_call.GetPhysicalDeviceProperties2(physical->handle, &properties);
+    vk_call.GetPhysicalDeviceFeatures2(physical->handle, &features);
     physical->size_control = control.subgroupSizeControl && control.computeFullSubgroups;
     memcpy(physical->description.uuid, id.deviceUUID, sizeof physical->description.uuid);
     describe_memory(physical, maintenance.maxMemoryAllocationSize);
@@ -157,7 +157,7 @@ void physical_describe(VkPhysicalDevice handle, struct physical *physical) {
     *physical = (struct physical){.handle = handle};
     struct vk_description *description = &physical->description;
     struct device_facts *facts = &description->facts;
-    vkGetPhysicalDeviceProperties(handle, &physical->properties);
+    vk_call.GetPhysicalDeviceProperties(handle, &physical->properties);
     uint32_t api = physical->properties.apiVersion;
     description->driver_version = physical->properties.driverVersion;
     snprintf(facts->name, sizeof facts->name, "%s", physical->properties.deviceName);

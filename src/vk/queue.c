@@ -23,7 +23,7 @@ enum status queue_create(struct vk_device *device) {
     device->timeout_ns = timeout_ns();
     VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     for (uint32_t i = 0; i < PENDING_SUBMISSIONS; i++) {
-        VkResult result = vkCreateFence(device->handle, &fence, NULL, &device->fences[i]);
+        VkResult result = vk_call.CreateFence(device->handle, &fence, NULL, &device->fences[i]);
         if (result != VK_SUCCESS) {
             device->fences[i] = VK_NULL_HANDLE;
             return device_fail(device, result, "creating a fence");
@@ -32,7 +32,7 @@ enum status queue_create(struct vk_device *device) {
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                     .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
                                     .queueFamilyIndex = device->physical.family};
-    VkResult result = vkCreateCommandPool(device->handle, &pool, NULL, &device->pool);
+    VkResult result = vk_call.CreateCommandPool(device->handle, &pool, NULL, &device->pool);
     if (result != VK_SUCCESS) {
         device->pool = VK_NULL_HANDLE;
         return device_fail(device, result, "creating a command pool");
@@ -42,8 +42,8 @@ enum status queue_create(struct vk_device *device) {
 
 void queue_destroy(struct vk_device *device) {
     for (uint32_t i = 0; i < PENDING_SUBMISSIONS; i++)
-        vkDestroyFence(device->handle, device->fences[i], NULL);
-    vkDestroyCommandPool(device->handle, device->pool, NULL);
+        vk_call.DestroyFence(device->handle, device->fences[i], NULL);
+    vk_call.DestroyCommandPool(device->handle, device->pool, NULL);
 }
 
 /* ---- submission ---- */
@@ -73,13 +73,13 @@ enum status vk_submit(struct vk_device *device, struct vk_commands *const *comma
     VkFence fence = device->fences[next % PENDING_SUBMISSIONS];
     if (next > PENDING_SUBMISSIONS) {
         TRY(vk_wait(device, next - PENDING_SUBMISSIONS));
-        VkResult reset = vkResetFences(device->handle, 1, &fence);
+        VkResult reset = vk_call.ResetFences(device->handle, 1, &fence);
         if (reset != VK_SUCCESS)
             return device_fail(device, reset, "resetting a fence");
     }
     VkSubmitInfo info = {
         .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = count, .pCommandBuffers = handles};
-    VkResult result = vkQueueSubmit(device->queue, 1, &info, fence);
+    VkResult result = vk_call.QueueSubmit(device->queue, 1, &info, fence);
     if (result != VK_SUCCESS)
         return device_fail(device, result, "submitting work");
     device->counters.submissions++;
@@ -97,7 +97,7 @@ enum status vk_wait(struct vk_device *device, uint64_t ticket) {
         return fail(STATUS_USAGE, "waiting for submission %" PRIu64 ": there were only %" PRIu64, ticket,
                     device->submitted);
     VkFence fence = device->fences[ticket % PENDING_SUBMISSIONS];
-    VkResult result = vkWaitForFences(device->handle, 1, &fence, VK_TRUE, device->timeout_ns);
+    VkResult result = vk_call.WaitForFences(device->handle, 1, &fence, VK_TRUE, device->timeout_ns);
     if (result == VK_TIMEOUT) {
         device->lost = device->hung = true;
         snprintf(device->lost_message, sizeof device->lost_message,
@@ -118,7 +118,7 @@ bool queue_idle(struct vk_device *device) {
         return true;
     /* Work on a lost device counts as complete; work that only took too long may have ended by now. */
     VkFence fence = device->fences[device->submitted % PENDING_SUBMISSIONS];
-    return !device->hung || vkGetFenceStatus(device->handle, fence) != VK_NOT_READY;
+    return !device->hung || vk_call.GetFenceStatus(device->handle, fence) != VK_NOT_READY;
 }
 
 /* ---- timestamps ---- */
@@ -134,11 +134,11 @@ enum status vk_timestamps_reserve(struct vk_device *device, uint32_t count) {
         return fail(STATUS_DEVICE, "%s has no timestamps", vk_facts(device)->name);
     if (!queue_idle(device))
         return lost(device);
-    vkDestroyQueryPool(device->handle, device->queries, NULL);
+    vk_call.DestroyQueryPool(device->handle, device->queries, NULL);
     device->query_count = 0;
     VkQueryPoolCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = count};
-    VkResult result = vkCreateQueryPool(device->handle, &info, NULL, &device->queries);
+    VkResult result = vk_call.CreateQueryPool(device->handle, &info, NULL, &device->queries);
     if (result != VK_SUCCESS) {
         device->queries = VK_NULL_HANDLE;
         return device_fail(device, result, "creating timestamps");
@@ -159,8 +159,8 @@ enum status vk_timestamps_read(struct vk_device *device, uint32_t count, uint64_
         return fail(STATUS_USAGE, "%u timestamps were asked for: %u are reserved", count, device->query_count);
     if (count == 0)
         return STATUS_OK;
-    VkResult result = vkGetQueryPoolResults(device->handle, device->queries, 0, count, count * sizeof *ns, ns,
-                                            sizeof *ns, VK_QUERY_RESULT_64_BIT);
+    VkResult result = vk_call.GetQueryPoolResults(device->handle, device->queries, 0, count, count * sizeof *ns, ns,
+                                                  sizeof *ns, VK_QUERY_RESULT_64_BIT);
     if (result == VK_NOT_READY)
         return fail(STATUS_USAGE, "a timestamp was read before it was written");
     if (result != VK_SUCCESS)
