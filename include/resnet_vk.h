@@ -216,6 +216,7 @@ struct rvk_train_options {
     const char *resume;  /* a checkpoint of a run: its options are used; only epochs (when not 0), out and what follows
                             are taken from here. Without `out`, the run goes on in the folder of this file */
     uint32_t save_every; /* also keep epoch-NNNN.safetensors every so many epochs; 0: never */
+    uint32_t save_steps; /* save last.safetensors every so many steps of an epoch too; 0: only at its end */
     uint32_t steps;      /* stop and save after so many steps in this call, with RVK_OK; 0: do not */
     bool profile;        /* time every dispatch */
     const char *trace;   /* profile: file for one step in Chrome's trace format */

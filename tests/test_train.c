@@ -214,6 +214,35 @@ static void test_early_stop(void **state) {
     assert_int_equal(result.last.epoch, result.best.epoch + 2);
 }
 
+/* In the fourth of the epoch's four steps the checkpoint of the third is there; renamed, it survives the next one. */
+static void keep_last(void *user, const struct rvk_progress *progress) {
+    (void)user;
+    if (progress->epoch == 1 && progress->step == 4)
+        assert_int_equal(rename(in_folder("saving/last.safetensors"), in_folder("saving/kept.safetensors")), 0);
+}
+
+static void on_resume(void *user, const struct rvk_run *run) {
+    *(uint32_t *)user = run->resumed_step;
+}
+
+static void test_save_steps(void **state) {
+    (void)state;
+    struct rvk_train_options options = small();
+    options.out = in_folder("saving");
+    options.save_steps = 3;
+    options.on_step = keep_last;
+    struct rvk_train_result result = train(&options, RVK_OK);
+    assert_int_equal(result.growth.allocations, 0);
+    uint32_t resumed_step = 0;
+    struct rvk_train_options resume = {.resume = in_folder("saving/kept.safetensors"),
+                                       .out = in_folder("going on"),
+                                       .on_start = on_resume,
+                                       .user = &resumed_step};
+    assert_int_equal(train(&resume, RVK_OK).steps, 8);
+    assert_int_equal(resumed_step, 3);
+    assert_same_files(in_folder("saving/last.safetensors"), in_folder("going on/last.safetensors"));
+}
+
 /* Nothing is allocated, created or recorded between the second step and the end of an epoch. */
 static void test_counters(void **state) {
     (void)state;
@@ -255,7 +284,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume_sgd), cmocka_unit_test(test_resume_adam), cmocka_unit_test(test_callbacks),
         cmocka_unit_test(test_interrupt),  cmocka_unit_test(test_early_stop),  cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_save_steps), cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
 }

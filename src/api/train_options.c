@@ -224,6 +224,7 @@ enum status train_options_convert(const struct rvk_train_options *options, struc
         .out = options->out,
         .overwrite = options->overwrite,
         .save_every = options->save_every,
+        .save_steps = options->save_steps,
         .stop_after = options->steps,
         .trace = options->trace,
         .plan = options->plan,

@@ -67,6 +67,8 @@ static const struct option call_options[] = {
            "go on from this checkpoint with its options; only --epochs can be changed", 0, 0),
     OPTION(OPTION_WHOLE, "save-every", train.save_every, "N", "0", "also keep a checkpoint every N epochs; 0: do not",
            0, 100000),
+    OPTION(OPTION_WHOLE, "save-steps", train.save_steps, "N", "0",
+           "save every N steps of an epoch too; 0: only at its end", 0, UINT32_MAX),
     OPTION(OPTION_WHOLE, "steps", train.steps, "N", "0", "stop and save after N steps; 0: do not", 0, UINT32_MAX),
     OPTION(OPTION_FLAG, "profile", train.profile, NULL, NULL, "print the time of each kind of op, and counters", 0, 0),
     OPTION(OPTION_TEXT, "trace", train.trace, "FILE", "trace.json", "with --profile: one step for chrome://tracing", 0,

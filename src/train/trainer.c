@@ -125,10 +125,10 @@ static enum status collect_step(struct trainer *trainer) {
 
 /* ---- one epoch ---- */
 
-/* Whether another step may be submitted. *reason and *halted say why not. */
-static bool may_submit(const struct trainer *trainer, enum status *reason, bool *halted) {
+/* Whether another step may be submitted before `end`. *reason and *halted say why not. */
+static bool may_submit(const struct trainer *trainer, uint32_t end, enum status *reason, bool *halted) {
     const struct trainer_options *options = trainer->options;
-    if (trainer->submitted == trainer->steps)
+    if (trainer->submitted == end)
         return false;
     uint64_t begun = trainer->call_steps + plan_pending(trainer->plan);
     *reason = options->should_stop ? options->should_stop(options->user) : STATUS_OK;
@@ -136,18 +136,34 @@ static bool may_submit(const struct trainer *trainer, enum status *reason, bool 
     return !*halted;
 }
 
-/* Steps up to the end of the epoch, or until training shall stop; nothing is pending afterwards. */
+/* Steps up to `end`, or until training shall stop; nothing is pending afterwards. */
+static enum status run_until(struct trainer *trainer, uint32_t end, enum status *reason, bool *halted) {
+    for (bool more = true; more || plan_pending(trainer->plan);) {
+        more = more && may_submit(trainer, end, reason, halted);
+        if (more)
+            TRY(submit_step(trainer));
+        if (plan_pending(trainer->plan) > (more ? plan_slots(trainer->plan) - 1 : 0))
+            TRY(collect_step(trainer));
+    }
+    return STATUS_OK;
+}
+
+/* The step before which a checkpoint is due; the end of the epoch at the latest. */
+static uint32_t next_save(const struct trainer *trainer) {
+    uint64_t every = trainer->options->save_steps;
+    return every ? (uint32_t)MIN((trainer->at.step / every + 1) * every, trainer->steps) : trainer->steps;
+}
+
+/* Steps up to the end of the epoch, or until training shall stop, saving on the way. */
 static enum status run_steps(struct trainer *trainer, enum status *reason, bool *halted) {
     order_shuffle(trainer->order, trainer->train_count, trainer->options->seed, trainer->at.epoch);
     trainer->submitted = trainer->steps_first = trainer->at.step;
     trainer->steps_ns = clock_ns();
     trainer->part = trainer->at;
-    for (bool more = true; more || plan_pending(trainer->plan);) {
-        more = more && may_submit(trainer, reason, halted);
-        if (more)
-            TRY(submit_step(trainer));
-        if (plan_pending(trainer->plan) > (more ? plan_slots(trainer->plan) - 1 : 0))
-            TRY(collect_step(trainer));
+    TRY(run_until(trainer, next_save(trainer), reason, halted));
+    while (!*halted && trainer->at.step < trainer->steps) {
+        TRY(trainer_save(trainer, "last"));
+        TRY(run_until(trainer, next_save(trainer), reason, halted));
     }
     return STATUS_OK;
 }

@@ -51,7 +51,8 @@ struct trainer_options {
     const char *out; /* NULL: nothing is written */
     bool overwrite;
     const struct checkpoint *resume; /* NULL: a new run */
-    uint32_t save_every, stop_after; /* 0: never */
+    uint32_t save_every;             /* epochs; 0: never */
+    uint32_t save_steps, stop_after; /* steps; 0: never */
     const struct tuning *tuning;     /* forms for the plans, may be NULL */
     const char *record;              /* the caller's options as a JSON object, kept in log and checkpoints */
     const char *trace;               /* with profile */
