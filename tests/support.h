@@ -1,7 +1,6 @@
 /*
- * support: what tests of ops share. Evaluates a graph with the ops' float64 references on the CPU, holds gradients to
- * central differences, and checks what an op asks of a device. Include it after all other headers of the project
- * (cmocka takes the name `fail`).
+ * support: what tests of ops share. Evaluates a graph with the ops' float64 references on the CPU, and checks what an
+ * op asks of a device. Include it after all other headers of the project (cmocka takes the name `fail`).
  */
 #ifndef RVK_TESTS_SUPPORT_H
 #define RVK_TESTS_SUPPORT_H
@@ -143,8 +142,6 @@ static inline void evaluation_randomize_all(struct evaluation *evaluation, uint3
     }
 }
 
-/* ---- gradients ---- */
-
 static inline double evaluation_product(const struct evaluation *evaluation, tensor_id a, tensor_id b) {
     double *x = evaluation_values(evaluation, a), *y = evaluation_values(evaluation, b), sum = 0;
     for (uint64_t i = 0; i < shape_count(evaluation->graph->tensors[a].shape); i++)
@@ -152,66 +149,6 @@ static inline double evaluation_product(const struct evaluation *evaluation, ten
     free(x);
     free(y);
     return sum;
-}
-
-/* Central difference of <value, seed> in element `index` of `tensor`, over the first `forward` nodes. */
-static inline double central_difference(struct evaluation *evaluation, size_t forward, tensor_id value, tensor_id seed,
-                                        tensor_id tensor, uint64_t index) {
-    const double step = 1e-6;
-    double *dense = evaluation_values(evaluation, tensor), kept = dense[index], side[2];
-    for (int i = 0; i < 2; i++) {
-        dense[index] = kept + (i ? step : -step);
-        evaluation_set(evaluation, tensor, dense);
-        evaluation_run(evaluation, forward);
-        side[i] = evaluation_product(evaluation, value, seed);
-    }
-    dense[index] = kept;
-    evaluation_set(evaluation, tensor, dense);
-    free(dense);
-    return (side[1] - side[0]) / (2 * step);
-}
-
-/* About 40 elements of each gradient (all of a small one), to 1e-3 of the value or 1e-5 of the tensor's largest. */
-static inline void assert_gradient_tensor(struct evaluation *evaluation, size_t forward, tensor_id value,
-                                          tensor_id seed, tensor_id tensor, const double *gradient) {
-    const struct tensor *of = &evaluation->graph->tensors[tensor];
-    uint64_t count = shape_count(of->shape), stride = count <= 40 ? 1 : count / 40 | 1;
-    double largest = 0;
-    for (uint64_t i = 0; i < count; i++)
-        largest = fmax(largest, fabs(gradient[i]));
-    for (uint64_t i = 0; i < count; i += stride) {
-        double expected = central_difference(evaluation, forward, value, seed, tensor, i);
-        if (!(fabs(gradient[i] - expected) <= 1e-3 * fabs(expected) + 1e-5 * largest + 1e-7))
-            fail_msg("gradient of %s at %llu: %.9g, by differences %.9g", of->name, (unsigned long long)i, gradient[i],
-                     expected);
-    }
-}
-
-/*
- * Appends the gradient of <value, random seed> to the graph and holds it, for every wanted root, to central differences
- * of the references. Kinks are passed by with random values.
- */
-static inline void assert_gradient(struct graph *graph, tensor_id value, const tensor_id wanted[], size_t count) {
-    tensor_id gradient[16];
-    assert_true(count <= COUNT(gradient));
-    size_t forward = graph->node_count;
-    tensor_id seed = graph_tensor(graph, "seed", DTYPE_F32, graph_shape(graph, value), TENSOR_INPUT);
-    graph_gradient(graph, value, seed, wanted, count, gradient);
-    if (graph_status(graph) != STATUS_OK)
-        fail_msg("%s", status_message());
-    struct evaluation evaluation;
-    evaluation_create(&evaluation, graph);
-    evaluation_randomize_all(&evaluation, 11);
-    evaluation_run(&evaluation, graph->node_count);
-    for (size_t i = 0; i < count; i++) {
-        if (gradient[i] == TENSOR_NONE)
-            fail_msg("%s has no gradient", graph->tensors[wanted[i]].name);
-        assert_true(shape_equal(graph_shape(graph, gradient[i]), graph_shape(graph, wanted[i])));
-        double *dense = evaluation_values(&evaluation, gradient[i]);
-        assert_gradient_tensor(&evaluation, forward, value, seed, wanted[i], dense);
-        free(dense);
-    }
-    evaluation_destroy(&evaluation);
 }
 
 /* ---- one op, from a line of its cases ---- */
@@ -232,33 +169,6 @@ static inline tensor_id apply_case(struct graph *graph, const char *op, const ch
         return TENSOR_NONE;
     memcpy(in, graph->nodes[node].in, sizeof graph->nodes[node].in);
     return graph->nodes[node].out[0];
-}
-
-/*
- * Holds the gradients of the operands named in `names` ("x gamma"; NULL: all) to central differences, for each of the
- * op's short cases. A named operand without a gradient is a failure.
- */
-static inline void assert_case_gradients(const char *op, const char *names) {
-    for (const char *const *line = op_find(op)->cases; *line; line++) {
-        if (**line == '+')
-            continue;
-        struct graph graph;
-        tensor_id in[OP_INPUTS], wanted[OP_INPUTS];
-        size_t count = 0;
-        char text[256], *rest = text, *name;
-        graph_create(&graph);
-        tensor_id value = apply_case(&graph, op, *line, in);
-        for (int j = 0; j < OP_INPUTS && !names; j++)
-            if (in[j] != TENSOR_NONE)
-                wanted[count++] = in[j];
-        snprintf(text, sizeof text, "%s", names ? names : "");
-        while ((name = strtok_r(rest, " ", &rest)) != NULL)
-            if (in[op_input_index(op_find(op), name)] != TENSOR_NONE)
-                wanted[count++] = in[op_input_index(op_find(op), name)];
-        assert_true(count > 0);
-        assert_gradient(&graph, value, wanted, count);
-        graph_destroy(&graph);
-    }
 }
 
 /* infer must refuse this with a sentence that holds `part`. */

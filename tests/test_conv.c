@@ -1,4 +1,4 @@
-/* conv: shapes and refusals, the float64 reference against hand, gradients and adjoints, and lowering for devices. */
+/* conv: shapes and refusals, the float64 reference against hand, adjoints, and lowering for devices. */
 #include "support.h"
 
 static const char *const ops[] = {"conv2d", "conv2d_backward_input", "conv2d_backward_weight"};
@@ -74,28 +74,6 @@ static void one_tap_moves_the_picture(void **state) {
     free(y);
     evaluation_destroy(&evaluation);
     graph_destroy(&graph);
-}
-
-/* Differences of the whole op, with bias, residual and relu. */
-static void it_has_gradients(void **state) {
-    (void)state;
-    static const char *const lines[] = {
-        "x=2x4x5x3 weight=3x2x3x5 bias=1x1x1x5 residual=2x4x6x5 relu=1 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1",
-        "x=1x5x5x4 weight=3x3x2x6 groups=2 stride_h=2 stride_w=2 pad_top=1 pad_right=1",
-        "x=1x6x5x2 weight=2x2x2x3 bias=1x1x1x3 dilation_h=2 stride_w=3",
-    };
-    for (size_t i = 0; i < COUNT(lines); i++) {
-        struct graph graph;
-        tensor_id in[OP_INPUTS], wanted[OP_INPUTS];
-        size_t count = 0;
-        graph_create(&graph);
-        tensor_id y = apply_case(&graph, "conv2d", lines[i], in);
-        for (int j = 0; j < OP_INPUTS; j++)
-            if (in[j] != TENSOR_NONE)
-                wanted[count++] = in[j];
-        assert_gradient(&graph, y, wanted, count);
-        graph_destroy(&graph);
-    }
 }
 
 /* <conv(x, w), g> = <x, backward_input(g, w)> = <w, backward_weight(x, g)> for every short case that is linear in both.
@@ -381,7 +359,6 @@ int main(void) {
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(it_has_its_values),
         cmocka_unit_test(one_tap_moves_the_picture),
-        cmocka_unit_test(it_has_gradients),
         cmocka_unit_test(it_has_adjoints),
         cmocka_unit_test(it_fits_the_weakest_device),
         cmocka_unit_test(large_tensors_are_sliced),

@@ -1,4 +1,4 @@
-/* norm: references, gradients and lowerings of relu, add, fill and batch normalization. */
+/* norm: references and lowerings of relu, add, fill and batch normalization. */
 #include "ir/channel_reduce.h"
 
 #include "support.h"
@@ -29,45 +29,12 @@ static void relu_has_its_values(void **state) {
     graph_destroy(&graph);
 }
 
-static void maps_have_gradients(void **state) {
-    (void)state;
-    assert_case_gradients("relu", NULL);
-    assert_case_gradients("add", NULL);
-}
-
 static void maps_refuse_other_shapes(void **state) {
     (void)state;
     assert_refused("add", "a=1x2x3x4 b=1x2x3x5", "a is 1x2x3x4, but b is 1x2x3x5");
     assert_refused("relu_backward", "y=1x2x3x4 dy=2x2x3x4", "y is 1x2x3x4, but dy is 2x2x3x4");
     assert_refused("fill", "d2=0", "d2 is 0");
     assert_refused("fill", "d0=65536 d1=65536", "2^31");
-}
-
-/* x -> statistics -> batch_norm -> relu?, or with constant statistics. */
-static void check_batch_norm_gradient(bool training, bool relu) {
-    struct graph graph;
-    graph_create(&graph);
-    tensor_id x = graph_tensor(&graph, "x", DTYPE_F32, shape4(3, 2, 4, 5), TENSOR_INPUT);
-    tensor_id residual = graph_tensor(&graph, "residual", DTYPE_F32, shape4(3, 2, 4, 5), TENSOR_INPUT);
-    tensor_id vectors[4];
-    static const char *const names[] = {"mean", "variance", "gamma", "beta"};
-    for (int i = 0; i < 4; i++)
-        vectors[i] = graph_tensor(&graph, names[i], DTYPE_F32, shape_vector(5), TENSOR_PERSISTENT);
-    tensor_id mean = vectors[0], variance = vectors[1];
-    if (training) {
-        mean = graph_apply(&graph, "batch_norm_statistics", OPERANDS(x), NULL);
-        variance = graph_output(&graph, 1);
-    }
-    tensor_id y = graph_apply(&graph, "batch_norm", OPERANDS(x, mean, variance, vectors[2], vectors[3], residual),
-                              ATTRIBUTES({"relu", relu}, {"training", training}, {"epsilon", 0.01}));
-    assert_gradient(&graph, y, (const tensor_id[]){x, vectors[2], vectors[3], residual}, 4);
-    graph_destroy(&graph);
-}
-
-static void batch_norm_has_gradients(void **state) {
-    (void)state;
-    for (int i = 0; i < 4; i++)
-        check_batch_norm_gradient(i % 2, i / 2);
 }
 
 static void one_pixel_gives_beta(void **state) {
@@ -219,9 +186,7 @@ static void lowerings_fit_the_weakest_device(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(relu_has_its_values),
-        cmocka_unit_test(maps_have_gradients),
         cmocka_unit_test(maps_refuse_other_shapes),
-        cmocka_unit_test(batch_norm_has_gradients),
         cmocka_unit_test(one_pixel_gives_beta),
         cmocka_unit_test(running_statistics_follow_the_batch),
         cmocka_unit_test(a_folded_convolution_does_both),

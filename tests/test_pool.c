@@ -1,4 +1,4 @@
-/* pool: window geometry, references, gradients and lowerings of the pooling ops and of the zero-padded shortcut. */
+/* pool: window geometry, references and lowerings of the pooling ops and of the zero-padded shortcut. */
 #include "support.h"
 
 static void assert_output(const char *op, const char *line, const double *x, const double *expected,
@@ -74,13 +74,6 @@ static void the_first_largest_gets_the_gradient(void **state) {
     graph_destroy(&graph);
 }
 
-static void pools_have_gradients(void **state) {
-    (void)state;
-    static const char *const ops[] = {"max_pool", "average_pool", "global_average_pool", "shortcut_pad"};
-    for (size_t i = 0; i < COUNT(ops); i++)
-        assert_case_gradients(ops[i], NULL);
-}
-
 static void shortcut_takes_every_second_pixel(void **state) {
     (void)state;
     const double x[] = {1, 2, 3, 4, 5, 6};
@@ -145,7 +138,6 @@ int main(void) {
         cmocka_unit_test(windows_follow_the_rules),
         cmocka_unit_test(a_maximum_keeps_nan),
         cmocka_unit_test(the_first_largest_gets_the_gradient),
-        cmocka_unit_test(pools_have_gradients),
         cmocka_unit_test(shortcut_takes_every_second_pixel),
         cmocka_unit_test(bad_geometry_is_refused),
         cmocka_unit_test(lowerings_fit_the_weakest_device),
