@@ -76,21 +76,21 @@ static enum status verify(struct store *store, const struct rvk_verify_options *
         .form = options->form,
         .variant = options->variant,
         .shape = options->shape,
-        .seed = options->seed ? options->seed : 1,
+        .seed = options->seed,
         .all = options->all,
         .report = report,
         .user = &bridge,
     };
     struct model_options model;
-    uint32_t batch = options->batch ? options->batch : 8;
+    uint32_t batch = options->batch ? options->batch : 8, seed = options->seed ? options->seed : 1;
     TRY(check_options(options));
     TRY(find_kind(options->data, &verify_options.kind));
     TRY(api_model_options(options->model, options->style, options->size, &model));
-    describe_repeat(&bridge, batch, verify_options.seed);
+    describe_repeat(&bridge, batch, seed);
     if (options->against)
         return check_against(store, &model, options->against, &verify_options, summary);
     if (options->model)
-        return check_model(store, &model, batch, verify_options.seed, &verify_options, summary);
+        return check_model(store, &model, batch, seed, &verify_options, summary);
     return verify_ops(store, &verify_options, summary);
 }
 

@@ -138,6 +138,8 @@ static enum status run_case(struct store *store, const struct verify_options *op
                             struct verify_summary *summary) {
     struct run run = {0};
     const char *line = result->shape + (*result->shape == '+');
+    if (options->brief && summary->failed)
+        return STATUS_OK;
     char variant[32] = "";
     if (result->variant)
         snprintf(variant, sizeof variant, " --variant %u", result->variant);
