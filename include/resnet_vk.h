@@ -58,16 +58,16 @@ void rvk_set_log(void (*log)(void *user, bool warning, const char *message), voi
 struct rvk_device {
     char name[256];
     char driver[256]; /* name and version, as the driver spells them */
-    char api[32];     /* "1.3.230" */
-    char kind[16];    /* "discrete", "integrated", "virtual", "cpu", "other" */
+    char api[32];     /* "1.3.230"; "" for the reference */
+    char kind[16];    /* "discrete", "integrated", "virtual", "cpu", "other"; "reference": see rvk_open_options */
     uint64_t memory_bytes;
     bool usable;
     char why_not[128]; /* what is missing when it is not usable */
 };
 
 /*
- * Lists the devices; free *devices with free(). RVK_DEVICE when there is no Vulkan loader, no driver or no device (the
- * sentence says which, and what to install), RVK_MEMORY. Any thread.
+ * Lists the devices, the CPU reference last; free *devices with free(). RVK_DEVICE when there is no Vulkan loader, no
+ * driver or no device (the sentence says which, and what to install), RVK_MEMORY. Any thread.
  */
 enum rvk_status rvk_list_devices(struct rvk_device **devices, uint32_t *count);
 
@@ -76,7 +76,9 @@ struct rvk_context;
 
 struct rvk_open_options {
     const char *device;      /* index in rvk_list_devices or part of a name; default: discrete, integrated, virtual,
-                                other, software, in this order */
+                                other, software, in this order. "cpu": the float64 reference, which needs no Vulkan and
+                                is slow; never taken unless asked for. What verifies, tunes or measures kernels is
+                                RVK_DEVICE on it */
     const char *kernel_path; /* folder of NAME.spv files that replace the built-in kernels */
     bool no_cache;           /* do not keep compiled pipelines in the user's cache folder */
     bool no_tuned;           /* do not use what rvk_tune measured on this device */

@@ -200,7 +200,9 @@ enum rvk_status rvk_bench(struct rvk_context *context, const struct rvk_bench_op
 
 enum rvk_status rvk_measure_peak(struct rvk_context *context, struct rvk_peak *out) {
     struct peak peak;
-    enum status status = peak_measure(context->device, &peak);
+    enum status status = api_require_kernels(context);
+    if (status == STATUS_OK)
+        status = peak_measure(context->device, &peak);
     if (status == STATUS_OK)
         *out = (struct rvk_peak){1e-9 * peak.flops, 1e-9 * peak.read_bytes, 1e-9 * peak.copy_bytes,
                                  1e-9 * peak.best_bytes};

@@ -45,7 +45,7 @@ static struct rvk_device describe(const struct vk_description *description) {
     static const char *const kinds[] = {
         [DEVICE_OTHER] = "other",       [DEVICE_INTEGRATED] = "integrated",
         [DEVICE_DISCRETE] = "discrete", [DEVICE_VIRTUAL] = "virtual",
-        [DEVICE_CPU] = "cpu",
+        [DEVICE_CPU] = "cpu",           [DEVICE_REFERENCE] = "reference",
     };
     struct rvk_device device = {.memory_bytes = description->heap_bytes, .usable = description->usable};
     snprintf(device.name, sizeof device.name, "%s", description->facts.name);
@@ -75,9 +75,20 @@ enum rvk_status rvk_list_devices(struct rvk_device **devices, uint32_t *count) {
     return api_status(list_devices(devices, count));
 }
 
+static bool is_reference(const struct rvk_context *context) {
+    return vk_facts(context->device)->kind == DEVICE_REFERENCE;
+}
+
+enum status api_require_kernels(const struct rvk_context *context) {
+    return is_reference(context)
+               ? fail(STATUS_DEVICE, "the CPU reference is what the kernels of other devices are held "
+                                     "to; it has none: choose a Vulkan device")
+               : STATUS_OK;
+}
+
 /* Other kernels than the embedded ones are not what was measured. */
 static void find_tuning(struct rvk_context *context, const struct rvk_open_options *options) {
-    if (options->kernel_path)
+    if (options->kernel_path || is_reference(context))
         return;
     context->tuning_path = tuning_path(vk_describe(context->device));
     if (!context->tuning_path || options->no_tuned)

@@ -20,6 +20,8 @@ struct rvk_data {
 /* Default for a NULL or empty text. */
 const char *api_text(const char *text, const char *otherwise);
 enum rvk_status api_status(enum status status);
+/* STATUS_DEVICE on the CPU reference, which has no kernels to verify, tune or measure. */
+CHECKED enum status api_require_kernels(const struct rvk_context *context);
 struct rvk_counters api_counters(const struct vk_counters *counters);
 
 /* Options of a model for images of `size` x `size`; 0: the model's default. */

@@ -83,7 +83,9 @@ enum rvk_status rvk_tune(struct rvk_context *context, const struct rvk_tune_opti
     struct step step = {0};
     struct tune_summary summary = {0};
     options = options ? options : &defaults;
-    enum status status = make_step(options, &model, &step);
+    enum status status = api_require_kernels(context);
+    if (status == STATUS_OK)
+        status = make_step(options, &model, &step);
     if (status == STATUS_OK)
         status = tune(context, options, &step.graph, &summary);
     step_destroy(&step);

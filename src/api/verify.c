@@ -100,8 +100,11 @@ enum rvk_status rvk_verify(struct rvk_context *context, const struct rvk_verify_
     struct store *store;
     struct verify_summary summary = {0};
     enum status status = store_create(context->device, &store);
+    options = options ? options : &defaults;
+    if (status == STATUS_OK && !options->against)
+        status = api_require_kernels(context);
     if (status == STATUS_OK)
-        status = verify(store, options ? options : &defaults, &summary);
+        status = verify(store, options, &summary);
     store_destroy(store);
     *out = (struct rvk_verify_summary){summary.passed, summary.failed, summary.mistrusted, summary.values,
                                        summary.seconds};

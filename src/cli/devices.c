@@ -1,4 +1,4 @@
-/* devices: lists what Vulkan offers. */
+/* devices: lists what there is to compute on. */
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -6,8 +6,9 @@
 static void print(const struct rvk_device *devices, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         char memory[32];
-        printf("%u  %s\n   %s, Vulkan %s, %s, driver %s\n", i, devices[i].name, devices[i].kind, devices[i].api,
-               cli_bytes(devices[i].memory_bytes, memory), devices[i].driver);
+        printf("%u  %s\n   %s, %s%s, %s, driver %s\n", i, devices[i].name, devices[i].kind,
+               *devices[i].api ? "Vulkan " : "--device cpu", devices[i].api, cli_bytes(devices[i].memory_bytes, memory),
+               devices[i].driver);
         if (!devices[i].usable)
             printf("   not usable: %s\n", devices[i].why_not);
     }
@@ -40,6 +41,6 @@ static enum rvk_status run(struct cli *cli) {
 
 const struct command command_devices = {
     .name = "devices",
-    .summary = "lists the Vulkan devices",
+    .summary = "lists the Vulkan devices and the CPU reference",
     .run = run,
 };

@@ -20,7 +20,8 @@ static const struct option common_options[] = {
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
 static const struct option device_options[] = {
-    COMMON(OPTION_TEXT, "device", device, "N|NAME", NULL, "number from 'resnet-vk devices', or part of a name"),
+    COMMON(OPTION_TEXT, "device", device, "N|NAME", NULL,
+           "number from 'resnet-vk devices' or part of a name; cpu: float64, without Vulkan, slow"),
     COMMON(OPTION_TEXT, "kernels", kernels, "DIR", NULL, "folder of NAME.spv files that replace built-in kernels"),
     COMMON(OPTION_FLAG, "no-cache", no_cache, NULL, NULL, "keep no compiled pipelines in the user's cache folder"),
     COMMON(OPTION_FLAG, "no-tuned", no_tuned, NULL, NULL, "ignore what 'resnet-vk tune' measured"),
@@ -77,7 +78,8 @@ static void join_groups(struct cli *cli, struct option_group groups[GROUPS]) {
 static void print_device(const struct cli *cli) {
     struct rvk_device device;
     rvk_get_device(cli->context, &device);
-    fprintf(stderr, "device: %s (%s, Vulkan %s, %s)\n", device.name, device.kind, device.api, device.driver);
+    fprintf(stderr, "device: %s (%s, %s%s%s%s)\n", device.name, device.kind, *device.api ? "Vulkan " : "", device.api,
+            *device.api ? ", " : "", device.driver);
 }
 
 static enum rvk_status run(struct cli *cli) {

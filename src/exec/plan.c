@@ -29,6 +29,8 @@ static const struct form *find_form(const struct plan *plan, const struct call *
 
 static enum status lower_node(const struct plan *plan, size_t index, struct lowering *lowering, const char **form) {
     const struct plan_options *options = &plan->options;
+    if (plan_is_reference(plan))
+        return STATUS_OK;
     const struct form *found = NULL;
     struct call call;
     graph_call(plan->graph, index, &call);
@@ -337,6 +339,8 @@ static enum status record_transfer(struct plan *plan, struct vk_buffer *from, ui
 }
 
 static enum status record_all(struct plan *plan) {
+    if (plan_is_reference(plan))
+        return plan->options.timestamps ? vk_timestamps_reserve(plan->device, 1) : STATUS_OK;
     if (plan->options.timestamps) {
         TRY(vk_timestamps_reserve(plan->device, plan->dispatch_count + 1));
         TRY(memory_zeroed(plan->dispatch_count + 1, sizeof *plan->timestamps, &plan->timestamps));
@@ -404,7 +408,7 @@ enum status plan_create(struct store *store, const struct graph *graph, const st
         plan->options.budget_ns = 100000000;
     if (!plan->options.slots)
         plan->options.slots = 2;
-    if (plan->options.timestamps) /* the timestamps of one step only */
+    if (plan->options.timestamps || plan_is_reference(plan)) /* the timestamps of one step only; nothing overlaps */
         plan->options.slots = 1;
     plan->options.slots = MIN(plan->options.slots, (uint32_t)PLAN_SLOTS);
     enum status status = create(plan);
@@ -449,11 +453,11 @@ struct plan_numbers plan_numbers(const struct plan *plan) {
 }
 
 const char *plan_form(const struct plan *plan, size_t index) {
-    return plan->dispatches[plan->first_dispatch[index]].form;
+    return plan_is_reference(plan) ? "reference" : plan->dispatches[plan->first_dispatch[index]].form;
 }
 
 uint32_t plan_variant(const struct plan *plan, size_t index) {
-    return plan->dispatches[plan->first_dispatch[index]].variant;
+    return plan_is_reference(plan) ? 0 : plan->dispatches[plan->first_dispatch[index]].variant;
 }
 
 static void print_bytes(FILE *file, const struct plan *plan, const char *what, tensor_id tensor) {
@@ -479,19 +483,19 @@ static void print_dispatch(FILE *file, const struct bound_dispatch *bound) {
 void plan_print(const struct plan *plan, FILE *file) {
     for (uint32_t i = 0; i < plan->graph->node_count; i++) {
         const struct node *node = &plan->graph->nodes[i];
-        const struct bound_dispatch *first = &plan->dispatches[plan->first_dispatch[i]];
+        uint32_t first = plan->first_dispatch[i], count = plan->first_dispatch[i + 1] - first;
         char form[64];
-        snprintf(form, sizeof form, first->variant ? "%s %u" : "%s", first->form, first->variant);
+        snprintf(form, sizeof form, plan_variant(plan, i) ? "%s %u" : "%s", plan_form(plan, i), plan_variant(plan, i));
         if (i == plan->graph->opening && i > 0)
             fprintf(file, "---- what stands above runs only when the values that it reads have changed\n");
-        fprintf(file, "%4u %-34s %-28s %-9s x%u%s", i, node->scope, node->op->name, form,
-                plan->first_dispatch[i + 1] - plan->first_dispatch[i], first->barrier ? " barrier" : "");
+        fprintf(file, "%4u %-34s %-28s %-9s x%u%s", i, node->scope, node->op->name, form, count,
+                count && plan->dispatches[first].barrier ? " barrier" : "");
         for (int j = 0; node->op->inputs[j]; j++)
             print_bytes(file, plan, node->op->inputs[j], node->in[j]);
         for (int k = 0; node->op->outputs[k]; k++)
             print_bytes(file, plan, node->op->outputs[k], node->out[k]);
         fputc('\n', file);
-        for (uint32_t d = plan->first_dispatch[i]; d < plan->first_dispatch[i + 1]; d++)
+        for (uint32_t d = first; d < first + count; d++)
             print_dispatch(file, &plan->dispatches[d]);
     }
     const struct plan_numbers *n = &plan->numbers;

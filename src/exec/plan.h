@@ -4,6 +4,9 @@
  * plan_create lowers every node, packs temporaries into an arena by their lifetimes, finds the barriers, creates the
  * pipelines and records. After that a step is: write the inputs, submit, and (up to `slots` steps later) read the
  * outputs. Nothing is allocated, created or recorded by a step. One thread at a time, as the device.
+ *
+ * On a device without kernels (DEVICE_REFERENCE) nothing is lowered: plan_submit computes the step by the references of
+ * the ops before it returns.
  */
 #ifndef RVK_EXEC_PLAN_H
 #define RVK_EXEC_PLAN_H

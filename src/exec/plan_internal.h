@@ -64,6 +64,11 @@ struct plan {
     struct plan_timing *timings;
 };
 
+/* Has the device no kernels, so that the references of the ops run (exec/reference.h)? Nothing is recorded then. */
+static inline bool plan_is_reference(const struct plan *plan) {
+    return vk_facts(plan->device)->kind == DEVICE_REFERENCE;
+}
+
 /* Records dispatches [first, last) with their barriers and timestamps. */
 CHECKED enum status plan_record_dispatches(struct plan *plan, struct vk_commands *commands, uint32_t first,
                                            uint32_t last);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "exec/reference.h"
 #include "exec/schedule.h"
 
 #include <assert.h>
@@ -89,12 +90,39 @@ static enum status submit_joined(struct plan *plan, uint32_t slot, uint32_t firs
     return vk_submit(plan->device, plan->batch, count, &plan->tickets[slot]);
 }
 
+/* ---- without kernels ---- */
+
+static enum status copy_inputs(struct plan *plan, uint32_t slot) {
+    if (!plan->inputs)
+        return STATUS_OK;
+    return vk_write(plan->inputs, 0, (char *)vk_buffer_map(plan->upload) + slot * plan->input_bytes, plan->input_bytes);
+}
+
+static enum status copy_outputs(struct plan *plan, uint32_t slot) {
+    if (!plan->outputs)
+        return STATUS_OK;
+    return vk_read(plan->outputs, 0, (char *)vk_buffer_map(plan->download) + slot * plan->output_bytes,
+                   plan->output_bytes);
+}
+
+/* The whole step, at once. */
+static enum status run_reference(struct plan *plan, uint32_t slot, size_t first) {
+    TRY(copy_inputs(plan, slot));
+    TRY(reference_run(plan, first, plan->graph->node_count));
+    return copy_outputs(plan, slot);
+}
+
+/* ---- a step ---- */
+
 enum status plan_submit(struct plan *plan) {
     if (plan_pending(plan) >= plan->options.slots)
         return fail(STATUS_USAGE, "%u steps are pending, collect one first", plan_pending(plan));
     uint64_t version = version_read(plan);
-    uint32_t slot = next_slot(plan), first = version == plan->opening_version ? plan->opening_pieces : 0;
-    if (plan->submitted < MEASURED_STEPS)
+    bool opened = version == plan->opening_version;
+    uint32_t slot = next_slot(plan), first = opened ? plan->opening_pieces : 0;
+    if (plan_is_reference(plan))
+        TRY(run_reference(plan, slot, opened ? plan->graph->opening : 0));
+    else if (plan->submitted < MEASURED_STEPS)
         TRY(submit_measured(plan, slot, first));
     else
         TRY(submit_joined(plan, slot, first));
@@ -121,6 +149,8 @@ static enum status run_now(struct plan *plan, struct vk_commands *commands) {
 }
 
 enum status plan_upload(struct plan *plan) {
+    if (plan_is_reference(plan))
+        return copy_inputs(plan, next_slot(plan));
     return run_now(plan, plan->before[next_slot(plan)]);
 }
 
@@ -135,6 +165,8 @@ static enum status record_nodes(struct plan *plan, struct vk_commands *commands,
 enum status plan_run_nodes(struct plan *plan, size_t first, size_t last) {
     struct vk_commands *commands;
     note_writes(plan);
+    if (plan_is_reference(plan))
+        return reference_run(plan, first, last);
     TRY(vk_commands_create(plan->device, &commands));
     enum status status = record_nodes(plan, commands, first, last);
     if (status == STATUS_OK)

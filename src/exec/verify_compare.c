@@ -1,5 +1,5 @@
 /*
- * verify_compare: the reference's answer, and one output of a device held to it.
+ * verify_compare: one output of a device, held to the reference's answer.
  */
 #include "exec/verify_internal.h"
 
@@ -12,26 +12,6 @@
 
 /* What a flushed denormal or an underflow may cost when hostile data meets values of ordinary size. */
 #define HOSTILE_SLACK 1e-20
-
-enum status expectation_create(const struct call *call, const double *const in[], struct expectation *out) {
-    *out = (struct expectation){0};
-    for (int k = 0; call->op->outputs[k]; k++) {
-        size_t count = (size_t)shape_count(call->out[k]->shape);
-        TRY(memory_zeroed(count, sizeof(double), &out->value[k]));
-        TRY(memory_zeroed(count, sizeof(double), &out->bound[k]));
-        if (call->op->updates[k])
-            memcpy(out->value[k], in[call->op->updates[k] - 1], count * sizeof(double));
-    }
-    call->op->reference(call, in, out->value, out->bound);
-    return STATUS_OK;
-}
-
-void expectation_destroy(struct expectation *expectation) {
-    for (int k = 0; k < OP_OUTPUTS; k++) {
-        free(expectation->value[k]);
-        free(expectation->bound[k]);
-    }
-}
 
 static void describe(const struct call *call, int k, uint64_t index, double got, double expected, double bound,
                      struct verify_result *result) {

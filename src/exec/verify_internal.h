@@ -4,6 +4,7 @@
 #ifndef RVK_EXEC_VERIFY_INTERNAL_H
 #define RVK_EXEC_VERIFY_INTERNAL_H
 
+#include "exec/reference.h"
 #include "exec/verify.h"
 
 /* A case's line, taken apart. */
@@ -30,15 +31,6 @@ CHECKED enum status verify_case_repeat(const struct verify_case *parsed, uint32_
 
 /* Writes random values into the inputs of the graph's first node. */
 CHECKED enum status verify_case_write(struct plan *plan, const struct graph *graph);
-
-/* True values and bounds of all outputs of a call. */
-struct expectation {
-    double *value[OP_OUTPUTS], *bound[OP_OUTPUTS];
-};
-
-/* in[j]: dense inputs. Free with expectation_destroy (also after a failure). */
-CHECKED enum status expectation_create(const struct call *call, const double *const in[], struct expectation *out);
-void expectation_destroy(struct expectation *expectation);
 
 /*
  * Holds `stored`, output k as it came from the device, to the expectation: every element, the zero padding, the L2

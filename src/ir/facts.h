@@ -7,7 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum device_kind { DEVICE_OTHER, DEVICE_INTEGRATED, DEVICE_DISCRETE, DEVICE_VIRTUAL, DEVICE_CPU };
+enum device_kind {
+    DEVICE_OTHER,
+    DEVICE_INTEGRATED,
+    DEVICE_DISCRETE,
+    DEVICE_VIRTUAL,
+    DEVICE_CPU,       /* a Vulkan driver that computes on the CPU */
+    DEVICE_REFERENCE, /* no Vulkan: the float64 references of the ops, on the host */
+};
 
 struct device_facts {
     char name[256];

@@ -37,6 +37,8 @@ struct vk_commands {
 
 enum status vk_commands_create(struct vk_device *device, struct vk_commands **out) {
     *out = NULL;
+    if (device_is_host(device))
+        return host_refuse("commands");
     struct vk_commands *commands;
     TRY(memory_zeroed(1, sizeof *commands, &commands));
     commands->device = device;

@@ -164,6 +164,8 @@ static enum status copy_text(const char *text, char **out) {
 static enum status open_chosen(const struct vk_options *options, struct vk_device *device) {
     struct physical *list = NULL;
     uint32_t count, chosen;
+    if (host_wanted(options->device))
+        return host_open(options, device);
     TRY(copy_text(options->cache_path, &device->cache_path));
     TRY(copy_text(options->kernel_path, &device->kernel_path));
     TRY(instance_create(options->validation, &device->counters.validation_messages, &device->instance));
@@ -173,6 +175,8 @@ static enum status open_chosen(const struct vk_options *options, struct vk_devic
         device->physical = list[chosen];
     free(list);
     TRY(status);
+    if (device_is_host(device))
+        return host_open(options, device);
     TRY(create_device(device));
     TRY(queue_create(device));
     return cache_create(device);

@@ -155,10 +155,11 @@ enum status physical_list(VkInstance instance, struct physical **list, uint32_t 
         found = 0;
     if (found == 0)
         return no_driver();
-    TRY(memory_zeroed(found, sizeof **list, list));
+    TRY(memory_zeroed(found + 1, sizeof **list, list));
     for (uint32_t i = 0; i < found; i++)
         physical_describe(handles[i], &(*list)[i]);
     sort(*list, found);
-    *count = found;
+    host_describe(&(*list)[found]);
+    *count = found + 1;
     return STATUS_OK;
 }

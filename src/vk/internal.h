@@ -37,7 +37,8 @@ struct physical {
     bool size_control;          /* VK_EXT_subgroup_size_control with full subgroups in compute */
     uint32_t subgroup_sizes[2]; /* least and largest that may be required in compute; 0: none may */
 };
-/* All devices, the one to prefer first; free with free(). STATUS_DEVICE when there is none. */
+/* All devices, the one to prefer first, the host itself last; free with free(). STATUS_DEVICE when there is no other.
+ */
 CHECKED enum status physical_list(VkInstance instance, struct physical **list, uint32_t *count);
 
 /* physical.c: fills everything from `handle`. */
@@ -77,6 +78,10 @@ const char *result_name(VkResult result);
 /* fail() with the status that fits `result`, a sentence "ACTION failed on DEVICE: RESULT". Marks a lost device. */
 enum status device_fail(struct vk_device *device, VkResult result, const char *action);
 
+static inline bool device_is_host(const struct vk_device *device) {
+    return device->physical.description.facts.kind == DEVICE_REFERENCE;
+}
+
 /* ---- memory.c ---- */
 
 struct vk_buffer {
@@ -87,6 +92,16 @@ struct vk_buffer {
     uint64_t bytes, allocated;
     bool cached; /* reads through `mapped` are fast */
 };
+
+/* ---- host.c ---- */
+
+/* Is this the name of the host itself? */
+bool host_wanted(const char *name);
+void host_describe(struct physical *physical);
+CHECKED enum status host_open(const struct vk_options *options, struct vk_device *device);
+/* STATUS_DEVICE: the host has no WHAT. */
+CHECKED enum status host_refuse(const char *what);
+CHECKED enum status host_allocate(struct vk_buffer *buffer);
 
 /* ---- kernel.c ---- */
 

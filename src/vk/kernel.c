@@ -278,6 +278,8 @@ static enum status create(struct vk_device *device, const char *name, const uint
 enum status vk_kernel_get(struct vk_device *device, const char *name, const uint32_t *constants, uint32_t count,
                           uint32_t subgroup_size, struct vk_kernel **out) {
     *out = NULL;
+    if (device_is_host(device))
+        return host_refuse("kernels");
     for (size_t i = 0; i < device->kernel_count; i++) {
         struct vk_kernel *kernel = device->kernels[i];
         if (kernel->constant_count == count && kernel->subgroup_size == subgroup_size &&

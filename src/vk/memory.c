@@ -101,8 +101,8 @@ enum status vk_buffer_create(struct vk_device *device, enum vk_memory kind, uint
     struct vk_buffer *buffer;
     TRY(memory_zeroed(1, sizeof *buffer, &buffer));
     *buffer = (struct vk_buffer){.device = device, .bytes = bytes};
-    enum status status = create(buffer);
-    if (status == STATUS_OK)
+    enum status status = device_is_host(device) ? host_allocate(buffer) : create(buffer);
+    if (status == STATUS_OK && buffer->handle)
         status = allocate(buffer, kind);
     if (status != STATUS_OK) {
         vk_buffer_destroy(buffer);
@@ -116,7 +116,10 @@ void vk_buffer_destroy(struct vk_buffer *buffer) {
     if (!buffer)
         return;
     struct vk_device *device = buffer->device;
-    if (queue_idle(device)) {
+    if (device_is_host(device)) {
+        free(buffer->mapped);
+        device->counters.device_bytes -= buffer->allocated;
+    } else if (queue_idle(device)) {
         vk_call.DestroyBuffer(device->handle, buffer->handle, NULL);
         vk_call.FreeMemory(device->handle, buffer->memory, NULL);
         device->counters.device_bytes -= buffer->allocated;
@@ -156,6 +159,14 @@ static enum status finish(struct vk_device *device) {
     TRY(vk_end(device->transfer));
     TRY(vk_submit(device, &device->transfer, 1, &ticket));
     return vk_wait(device, ticket);
+}
+
+/* The barriers make what the device wrote visible to the host. */
+static enum status make_visible(struct vk_device *device) {
+    if (device_is_host(device))
+        return STATUS_OK;
+    TRY(begin(device));
+    return finish(device);
 }
 
 static enum status stage(struct vk_device *device, enum vk_memory kind, struct vk_buffer **staging) {
@@ -201,9 +212,7 @@ enum status vk_read(struct vk_buffer *buffer, uint64_t offset, void *data, uint6
     if (bytes == 0)
         return STATUS_OK;
     if (buffer->mapped && buffer->cached) {
-        /* The barriers make what the device wrote visible to the host. */
-        TRY(begin(device));
-        TRY(finish(device));
+        TRY(make_visible(device));
         memcpy(data, (const char *)buffer->mapped + offset, bytes);
         return STATUS_OK;
     }

@@ -22,7 +22,8 @@ struct vk_commands;
 
 struct vk_options {
     const char *device;      /* a number as vk_list gives, or a part of a name (case ignored); NULL or "": discrete GPUs
-                                first, then integrated, virtual, other, software devices last */
+                                first, then integrated, virtual, other, software devices last. "cpu": the host itself,
+                                without Vulkan */
     const char *kernel_path; /* a folder whose NAME.spv files replace the embedded kernels; NULL: none */
     const char *cache_path;  /* file of the pipeline cache; NULL: none. A corrupt or foreign file is ignored */
     bool validation;         /* load VK_LAYER_KHRONOS_validation with synchronization checks; messages are counted */
@@ -30,7 +31,7 @@ struct vk_options {
 
 struct vk_description {
     struct device_facts facts;
-    char api[32];        /* "1.3.230" */
+    char api[32];        /* "1.3.230"; "" for the host itself */
     uint64_t heap_bytes; /* device-local memory */
     uint8_t uuid[16];    /* of the device, the same for every driver and program */
     uint32_t driver_version;
@@ -38,10 +39,14 @@ struct vk_description {
     char why_not[128]; /* what is missing, when not usable */
 };
 
-/* Lists the devices into *list (free with free()). STATUS_DEVICE when there is no loader, no driver, or no device; the
- * sentence says which and what to install. */
+/* Lists the devices into *list (free with free()), the host itself last. STATUS_DEVICE when there is no loader, no
+ * driver, or no device; the sentence says which and what to install. */
 CHECKED enum status vk_list(struct vk_description **list, uint32_t *count);
 
+/*
+ * The host itself (facts.kind is DEVICE_REFERENCE) has memory, all of it mapped, and nothing else: kernels, commands
+ * and timestamps are refused with STATUS_DEVICE.
+ */
 CHECKED enum status vk_open(const struct vk_options *options, struct vk_device **out);
 /* Everything made on the device must be destroyed before. Saves the pipeline cache. */
 void vk_close(struct vk_device *device);
