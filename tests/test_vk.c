@@ -12,8 +12,10 @@ static void listed(void **state) {
     struct vk_description *list;
     uint32_t count;
     OK(vk_list(&list, &count));
-    assert_true(count > 0);
-    for (uint32_t i = 0; i < count; i++) {
+    assert_true(count > 1);
+    assert_int_equal(list[count - 1].facts.kind, DEVICE_REFERENCE);
+    assert_true(list[count - 1].usable && !list[count - 1].api[0]);
+    for (uint32_t i = 0; i + 1 < count; i++) {
         const struct device_facts *facts = &list[i].facts;
         assert_true(facts->name[0] && facts->driver[0] && list[i].api[0] == '1');
         assert_true(list[i].usable == (list[i].why_not[0] == 0));
@@ -98,9 +100,7 @@ static void without_layer(void **state) {
 
 /* ---- memory ---- */
 
-static void write_read_fill(void **state) {
-    (void)state;
-    struct vk_device *device = open_device();
+static void write_read_fill_on(struct vk_device *device) {
     static const enum vk_memory kinds[] = {VK_MEMORY_DEVICE, VK_MEMORY_UPLOAD, VK_MEMORY_DOWNLOAD};
     enum { BYTES = 100003 };
     uint8_t *data = malloc(BYTES), *back = malloc(BYTES);
@@ -131,6 +131,41 @@ static void write_read_fill(void **state) {
     free(data);
     free(back);
     close_device(device);
+}
+
+static void write_read_fill(void **state) {
+    (void)state;
+    write_read_fill_on(open_device());
+    write_read_fill_on(open_with((struct vk_options){.device = "cpu"}));
+}
+
+/* The host is found by its short name, which needs no loader, by its number and by its name; it runs nothing. */
+static void host(void **state) {
+    (void)state;
+    struct vk_description *list;
+    uint32_t count;
+    OK(vk_list(&list, &count));
+    char number[16];
+    snprintf(number, sizeof number, "%u", count - 1);
+    const char *const names[] = {"cpu", "CPU", number, "cpu ref"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        struct vk_device *device;
+        OK(vk_open(&(struct vk_options){.device = names[i]}, &device));
+        assert_int_equal(vk_facts(device)->kind, DEVICE_REFERENCE);
+        struct vk_kernel *kernel;
+        struct vk_commands *commands;
+        REFUSED(vk_kernel_get(device, "copy", NULL, 0, 0, &kernel), STATUS_DEVICE, "no kernels");
+        REFUSED(vk_commands_create(device, &commands), STATUS_DEVICE, "no commands");
+        REFUSED(vk_timestamps_reserve(device, 1), STATUS_DEVICE, "no timestamps");
+        assert_true(kernel == NULL && commands == NULL);
+        struct vk_buffer *most;
+        REFUSED(vk_buffer_create(device, VK_MEMORY_DEVICE, list[count - 1].heap_bytes + 1, &most), STATUS_MEMORY,
+                "most");
+        vk_close(device);
+    }
+    struct vk_device *device;
+    REFUSED(vk_open(&(struct vk_options){.device = "cpu", .validation = true}, &device), STATUS_USAGE, "validate");
+    free(list);
 }
 
 static void too_large(void **state) {
@@ -305,6 +340,7 @@ int main(void) {
         cmocka_unit_test(without_driver),
         cmocka_unit_test(without_layer),
         cmocka_unit_test(write_read_fill),
+        cmocka_unit_test(host),
         cmocka_unit_test(too_large),
         cmocka_unit_test(kernels_kept),
         cmocka_unit_test(kernels_refused),
