@@ -12,7 +12,17 @@
 
 static char output[1 << 20]; /* of the last run, stdout (and stderr where the command line says so) */
 
-/* Runs "resnet-vk ARGUMENTS" through a shell and returns the exit code. */
+/* Runs a command line through a shell and returns the exit code. */
+static inline int run_line(const char *line) {
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    size_t length = fread(output, 1, sizeof output - 1, pipe);
+    output[length] = 0;
+    int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Runs "resnet-vk ARGUMENTS". */
 static inline int run(const char *format, ...) {
     char arguments[1024], line[2048];
     va_list list;
@@ -20,12 +30,7 @@ static inline int run(const char *format, ...) {
     vsnprintf(arguments, sizeof arguments, format, list);
     va_end(list);
     snprintf(line, sizeof line, "%s %s", PROGRAM, arguments);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    size_t length = fread(output, 1, sizeof output - 1, pipe);
-    output[length] = 0;
-    int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return run_line(line);
 }
 
 static inline void expect(int code, const char *part) {

@@ -1,5 +1,6 @@
 /* vk: devices, buffers, kernels and the pipeline cache, on the device that vk_open prefers. */
 #include "base/file.h"
+#include "vk/functions.h"
 #include "vk_support.h"
 
 #include <ctype.h>
@@ -88,6 +89,25 @@ static void without_driver(void **state) {
     REFUSED(vk_open(&(struct vk_options){0}, &device), STATUS_DEVICE, "mesa-vulkan-drivers");
     restore("VK_ICD_FILENAMES", kept);
     restore("VK_DRIVER_FILES", newer);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL no_devices(VkInstance instance, uint32_t *count, VkPhysicalDevice *devices) {
+    (void)instance, (void)devices;
+    *count = 0;
+    return VK_SUCCESS;
+}
+
+/* There are drivers, but none has a device. */
+static void without_device(void **state) {
+    (void)state;
+    struct vk_device *device;
+    PFN_vkEnumeratePhysicalDevices kept = vk_call.EnumeratePhysicalDevices;
+    vk_call.EnumeratePhysicalDevices = no_devices;
+    REFUSED(vk_open(&(struct vk_options){0}, &device), STATUS_DEVICE, "none found a device");
+    assert_non_null(strstr(status_message(), "mesa-vulkan-drivers"));
+    OK(vk_open(&(struct vk_options){.device = "cpu"}, &device));
+    vk_close(device);
+    vk_call.EnumeratePhysicalDevices = kept;
 }
 
 static void without_layer(void **state) {
@@ -338,6 +358,7 @@ int main(void) {
         cmocka_unit_test(chosen),
         cmocka_unit_test(opened_many_times),
         cmocka_unit_test(without_driver),
+        cmocka_unit_test(without_device),
         cmocka_unit_test(without_layer),
         cmocka_unit_test(write_read_fill),
         cmocka_unit_test(host),

@@ -182,6 +182,14 @@ static enum status open_chosen(const struct vk_options *options, struct vk_devic
     return cache_create(device);
 }
 
+/* Nobody asked for a slow device. */
+static void warn_of_software(const struct vk_device *device, const char *wanted) {
+    if (vk_facts(device)->kind == DEVICE_CPU && !(wanted && *wanted))
+        log_warn("no GPU was found that Vulkan can use: %s computes on the CPU; for a GPU install its driver (Debian: "
+                 "mesa-vulkan-drivers, or the vendor's)",
+                 vk_facts(device)->name);
+}
+
 /* Mesa's llvmpipe with vectors of 512 bits has computed wrong values in some versions. */
 static void warn_of_wide_vectors(const struct vk_device *device) {
     const struct device_facts *facts = vk_facts(device);
@@ -200,6 +208,7 @@ enum status vk_open(const struct vk_options *options, struct vk_device **out) {
         vk_close(device);
         return status;
     }
+    warn_of_software(device, options->device);
     warn_of_wide_vectors(device);
     *out = device;
     return STATUS_OK;

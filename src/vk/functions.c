@@ -5,7 +5,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +19,7 @@ static const char *const libraries[] = {"libvulkan.so.1"};
 #endif
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool opened;
+static char trouble[512];   /* why the loader could not be opened; "": it could */
 static const char *missing; /* the first function that the loader does not have */
 
 static void *open_library(void) {
@@ -43,9 +43,11 @@ static void take(void *library, const char *name, void *function) {
 /* The library stays open: drivers do not expect to be unloaded. */
 static void load(void) {
     void *library = open_library();
-    opened = library != NULL;
-    if (!opened)
+    if (!library) {
+        const char *reason = dlerror();
+        snprintf(trouble, sizeof trouble, "%s", reason ? reason : "unknown");
         return;
+    }
 #define X(name) take(library, "vk" #name, &vk_call.name);
     VK_FUNCTIONS(X)
 #undef X
@@ -54,14 +56,16 @@ static void load(void) {
 enum status vk_functions_load(void) {
     const char *path = getenv("RESNET_VK_LOADER");
     pthread_once(&once, load);
-    if (!opened && path && *path)
-        return fail(STATUS_DEVICE, "the Vulkan loader %s (RESNET_VK_LOADER) could not be opened", path);
-    if (!opened)
+    if (*trouble && path && *path)
+        return fail(STATUS_DEVICE, "the Vulkan loader that RESNET_VK_LOADER names could not be opened: %s", trouble);
+    if (*trouble)
         return fail(STATUS_DEVICE,
                     "there is no Vulkan loader (%s): install it and a driver (Debian: libvulkan1 and "
-                    "mesa-vulkan-drivers; Fedora: vulkan-loader; macOS: vulkan-loader and molten-vk)",
-                    libraries[0]);
+                    "mesa-vulkan-drivers; Fedora: vulkan-loader; macOS: vulkan-loader and molten-vk); the device 'cpu' "
+                    "needs no Vulkan, but is slow",
+                    trouble);
     if (missing)
-        return fail(STATUS_DEVICE, "the Vulkan loader is too old: it has no %s; Vulkan 1.1 is needed", missing);
+        return fail(STATUS_DEVICE, "%s is too old, or no Vulkan loader: it has no %s; Vulkan 1.1 is needed",
+                    path && *path ? path : libraries[0], missing);
     return STATUS_OK;
 }

@@ -45,19 +45,12 @@ static bool has_layer(void) {
     return found;
 }
 
-static enum status no_driver(void) {
-    return fail(STATUS_DEVICE, "no Vulkan device was found: install the driver of your GPU's vendor, or Mesa's "
-                               "(Debian: mesa-vulkan-drivers, which also runs on the CPU)");
-}
-
 static enum status create(const VkInstanceCreateInfo *info, VkInstance *out) {
     VkResult result = vk_call.CreateInstance(info, NULL, out);
     if (result == VK_SUCCESS)
         return STATUS_OK;
     *out = VK_NULL_HANDLE;
-    if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
-        return no_driver();
-    return fail(STATUS_DEVICE, "vkCreateInstance failed: %s", result_name(result));
+    return missing_driver(result, info);
 }
 
 static enum status create_messenger(const VkDebugUtilsMessengerCreateInfoEXT *info, struct instance *instance) {
@@ -154,7 +147,7 @@ enum status physical_list(VkInstance instance, struct physical **list, uint32_t 
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         found = 0;
     if (found == 0)
-        return no_driver();
+        return missing_device();
     TRY(memory_zeroed(found + 1, sizeof **list, list));
     for (uint32_t i = 0; i < found; i++)
         physical_describe(handles[i], &(*list)[i]);

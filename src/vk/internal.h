@@ -93,6 +93,13 @@ struct vk_buffer {
     bool cached; /* reads through `mapped` are fast */
 };
 
+/* ---- missing.c ---- */
+
+/* Both: STATUS_DEVICE with a sentence that says what to install. `result` is what creating an instance by `info` gave.
+ */
+CHECKED enum status missing_driver(VkResult result, const VkInstanceCreateInfo *info);
+CHECKED enum status missing_device(void);
+
 /* ---- host.c ---- */
 
 /* Is this the name of the host itself? */
