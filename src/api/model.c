@@ -106,7 +106,7 @@ static enum status make_evaluator(struct rvk_model *model, enum step_kind kind, 
         return STATUS_OK;
     evaluator_destroy(evaluator);
     return evaluator_create(&model->model, model->store, kind, model->batch, model->mean_per_pixel,
-                            &model->context->tuning, evaluator);
+                            &(struct plan_options){.tuning = &model->context->tuning}, evaluator);
 }
 
 static enum status evaluate(struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t count,

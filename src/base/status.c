@@ -26,6 +26,15 @@ enum status fail_prefix(enum status code, const char *format, ...) {
     return code;
 }
 
+enum status fail_more(enum status code, const char *format, ...) {
+    size_t used = strlen(message);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message + used, sizeof message - used, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
 const char *status_message(void) {
     return message;
 }

@@ -43,6 +43,9 @@ enum status fail(enum status code, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Puts "prefix: " before the stored sentence (a caller adds the file or the op) and returns `code`. */
 enum status fail_prefix(enum status code, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Puts more behind the stored sentence and returns `code`. */
+enum status fail_more(enum status code, const char *format, ...) PRINTF_LIKE(2, 3);
+
 /* The sentence of this thread's last failure; "" before the first. Valid until the thread's next failure. */
 const char *status_message(void);
 

@@ -341,22 +341,40 @@ static enum status print_header(const struct safetensors_tensor *tensors, size_t
     return status;
 }
 
+static uint8_t *append(uint8_t *place, const void *bytes, size_t size) {
+    if (size)
+        memcpy(place, bytes, size);
+    return place + size;
+}
+
+enum status safetensors_pack(const struct safetensors_tensor *tensors, size_t count,
+                             const struct safetensors_text *metadata, size_t metadata_count, uint8_t **bytes,
+                             size_t *size) {
+    char *header = NULL;
+    uint64_t length = 0, data = 0;
+    enum status status = print_header(tensors, count, metadata, metadata_count, &header, &length);
+    for (size_t i = 0; i < count; i++)
+        data += tensors[i].size;
+    if (status == STATUS_OK)
+        status = memory_zeroed((size_t)(sizeof length + length + data), 1, bytes);
+    if (status == STATUS_OK) {
+        uint8_t *place = append(*bytes, &length, sizeof length);
+        place = append(place, header, (size_t)length);
+        for (size_t i = 0; i < count; i++)
+            place = append(place, tensors[i].bytes, (size_t)tensors[i].size);
+        *size = (size_t)(place - *bytes);
+    }
+    free(header);
+    return status;
+}
+
 enum status safetensors_write(const char *path, const struct safetensors_tensor *tensors, size_t count,
                               const struct safetensors_text *metadata, size_t metadata_count) {
-    char *header = NULL;
-    uint64_t length = 0;
-    struct file_piece *pieces = NULL;
-    enum status status = print_header(tensors, count, metadata, metadata_count, &header, &length);
-    if (status == STATUS_OK)
-        status = memory_zeroed(count + 2, sizeof *pieces, &pieces);
-    if (status == STATUS_OK) {
-        pieces[0] = (struct file_piece){&length, sizeof length};
-        pieces[1] = (struct file_piece){header, (size_t)length};
-        for (size_t i = 0; i < count; i++)
-            pieces[2 + i] = (struct file_piece){tensors[i].bytes, (size_t)tensors[i].size};
-        status = file_write_atomic(path, pieces, count + 2);
-    }
-    free(pieces);
-    free(header);
+    struct file_piece whole;
+    uint8_t *bytes;
+    TRY(safetensors_pack(tensors, count, metadata, metadata_count, &bytes, &whole.size));
+    whole.bytes = bytes;
+    enum status status = file_write_atomic(path, &whole, 1);
+    free(bytes);
     return status;
 }

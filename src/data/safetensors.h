@@ -75,9 +75,13 @@ void safetensors_values(const struct safetensors_tensor *tensor, double *values)
 char *safetensors_print_shape(const struct safetensors_tensor *tensor, char *text);
 
 /*
- * Writes atomically: on failure an older file is as it was. Tensors are stored in the given order at multiples of
- * 8 bytes from the start of the file when their sizes are.
+ * The bytes of a file, free with free(). Tensors are stored in the given order, at multiples of 8 bytes from the start
+ * when their sizes are.
  */
+CHECKED enum status safetensors_pack(const struct safetensors_tensor *tensors, size_t count,
+                                     const struct safetensors_text *metadata, size_t metadata_count, uint8_t **bytes,
+                                     size_t *size);
+/* The same into a file, atomically: on failure an older file is as it was. */
 CHECKED enum status safetensors_write(const char *path, const struct safetensors_tensor *tensors, size_t count,
                                       const struct safetensors_text *metadata, size_t metadata_count);
 

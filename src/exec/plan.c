@@ -13,7 +13,7 @@
 /* A first guess of a slow device, so that even there the first submissions stay short: flop and bytes a nanosecond. */
 #define GUESS_FLOPS_PER_NS 20.0
 #define GUESS_BYTES_PER_NS 4.0
-#define PIECE_NS 2e7
+#define PIECE_SHARE 0.2 /* of the budget of a submission, for one command buffer */
 
 /* ---- lowering ---- */
 
@@ -278,16 +278,17 @@ static enum status lower_all(struct plan *plan) {
 
 /* ---- recording ---- */
 
-static double guess_ns(const struct bound_dispatch *bound) {
+double plan_guess_ns(const struct bound_dispatch *bound) {
     return bound->flops / GUESS_FLOPS_PER_NS + bound->bytes / GUESS_BYTES_PER_NS;
 }
 
 static uint32_t piece_end(const struct plan *plan, uint32_t first) {
     double ns = 0;
+    double most = PIECE_SHARE * (double)plan->options.budget_ns;
     uint32_t d = first, end = first < plan->opening_dispatches ? plan->opening_dispatches : plan->dispatch_count;
     do
-        ns += guess_ns(&plan->dispatches[d++]);
-    while (d < end && ns + guess_ns(&plan->dispatches[d]) < PIECE_NS);
+        ns += plan_guess_ns(&plan->dispatches[d++]);
+    while (d < end && ns + plan_guess_ns(&plan->dispatches[d]) < most);
     return d;
 }
 
@@ -317,6 +318,8 @@ static enum status record_pieces(struct plan *plan) {
     for (uint32_t d = 0, p = 0; d < plan->dispatch_count; p++) {
         uint32_t end = piece_end(plan, d);
         struct piece *piece = &plan->pieces[p];
+        piece->first = d;
+        piece->last = end;
         TRY(vk_commands_create(plan->device, &piece->commands));
         TRY(vk_begin(piece->commands));
         TRY(plan_record_dispatches(plan, piece->commands, d, end));
@@ -405,7 +408,7 @@ enum status plan_create(struct store *store, const struct graph *graph, const st
     if (options)
         plan->options = *options;
     if (!plan->options.budget_ns)
-        plan->options.budget_ns = 100000000;
+        plan->options.budget_ns = PLAN_BUDGET_NS;
     if (!plan->options.slots)
         plan->options.slots = 2;
     if (plan->options.timestamps || plan_is_reference(plan)) /* the timestamps of one step only; nothing overlaps */

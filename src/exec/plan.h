@@ -19,9 +19,12 @@
 
 struct plan;
 
+/* 100 ms: operating systems reset a device after two seconds. */
+#define PLAN_BUDGET_NS UINT64_C(100000000)
+
 struct plan_options {
     uint32_t slots;        /* steps in flight; 0: 2 */
-    uint64_t budget_ns;    /* longest submission aimed at; 0: 100 ms */
+    uint64_t budget_ns;    /* longest submission aimed at; 0: PLAN_BUDGET_NS */
     bool timestamps;       /* record a timestamp around every dispatch */
     bool guarded;          /* no reuse of memory; canaries around every temporary (verify) */
     bool without_barriers; /* leave all barriers out: a planted mistake for the tests */

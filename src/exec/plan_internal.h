@@ -25,11 +25,19 @@ struct bound_dispatch {
     double flops, bytes;
 };
 
-/* A command buffer with some consecutive dispatches, and how long it took when last measured. */
+/* A command buffer with dispatches [first, last), and how long it took when last measured. */
 struct piece {
     struct vk_commands *commands;
+    uint32_t first, last;
     uint64_t ns;
 };
+
+/* A submission with dispatches [first, last), and when it was made: what a lost device was working on. */
+struct flight {
+    uint64_t ticket, ns;
+    uint32_t first, last;
+};
+enum { PLAN_FLIGHTS = 64 };
 
 struct plan {
     struct store *store;
@@ -60,6 +68,8 @@ struct plan {
     struct vk_commands **batch; /* the command buffers of one submission: room for all pieces */
     uint64_t submitted, collected;
     uint64_t tickets[PLAN_SLOTS];
+    struct flight flights[PLAN_FLIGHTS]; /* the last submissions: number n is at n % PLAN_FLIGHTS */
+    uint64_t flight_count;
     uint64_t *timestamps;
     struct plan_timing *timings;
 };
@@ -72,5 +82,11 @@ static inline bool plan_is_reference(const struct plan *plan) {
 /* Records dispatches [first, last) with their barriers and timestamps. */
 CHECKED enum status plan_record_dispatches(struct plan *plan, struct vk_commands *commands, uint32_t first,
                                            uint32_t last);
+
+/* How long a dispatch takes on a slow device, by its work. */
+double plan_guess_ns(const struct bound_dispatch *bound);
+
+/* lost.c: adds to the sentence of STATUS_LOST what the device was working on. Returns `status`, whatever it is. */
+enum status plan_name_lost(const struct plan *plan, enum status status);
 
 #endif

@@ -53,31 +53,43 @@ static void note_writes(struct plan *plan) {
             store_changed(plan->store, plan->graph->tensors[t].name);
 }
 
+/* Submits command buffers that hold dispatches [first, last). */
+static enum status submit(struct plan *plan, uint32_t slot, struct vk_commands *const *commands, uint32_t count,
+                          uint32_t first, uint32_t last) {
+    struct flight *flight = &plan->flights[plan->flight_count % PLAN_FLIGHTS];
+    *flight = (struct flight){.ns = clock_ns(), .first = first, .last = last};
+    TRY(vk_submit(plan->device, commands, count, &flight->ticket));
+    plan->tickets[slot] = flight->ticket;
+    plan->flight_count++;
+    return STATUS_OK;
+}
+
 /* Submits every piece for itself and keeps the shortest time seen. */
 static enum status submit_measured(struct plan *plan, uint32_t slot, uint32_t first) {
-    TRY(vk_submit(plan->device, &plan->before[slot], 1, &plan->tickets[slot]));
+    TRY(submit(plan, slot, &plan->before[slot], 1, 0, 0));
     TRY(vk_wait(plan->device, plan->tickets[slot]));
     for (uint32_t p = first; p < plan->piece_count; p++) {
         struct piece *piece = &plan->pieces[p];
         uint64_t start = clock_ns();
-        TRY(vk_submit(plan->device, &piece->commands, 1, &plan->tickets[slot]));
+        TRY(submit(plan, slot, &piece->commands, 1, piece->first, piece->last));
         TRY(vk_wait(plan->device, plan->tickets[slot]));
         uint64_t ns = clock_ns() - start;
         piece->ns = piece->ns ? MIN(piece->ns, ns) : ns;
     }
-    return vk_submit(plan->device, &plan->after[slot], 1, &plan->tickets[slot]);
+    return submit(plan, slot, &plan->after[slot], 1, 0, 0);
 }
 
 /* Joins pieces into submissions that stay within the time budget by the measured times, and within the number of
  * command buffers that one may have (`after` is one more). */
 static enum status submit_joined(struct plan *plan, uint32_t slot, uint32_t first) {
-    uint32_t count = 0, submissions = 0;
+    uint32_t count = 0, submissions = 0, begin = plan->pieces[first].first;
     uint64_t ns = 0;
     plan->batch[count++] = plan->before[slot];
     for (uint32_t p = first; p < plan->piece_count; p++) {
         bool over = ns > 0 && ns + plan->pieces[p].ns > plan->options.budget_ns;
         if (over || count + 1 == VK_SUBMISSION_COMMANDS) {
-            TRY(vk_submit(plan->device, plan->batch, count, &plan->tickets[slot]));
+            TRY(submit(plan, slot, plan->batch, count, begin, plan->pieces[p].first));
+            begin = plan->pieces[p].first;
             count = 0;
             ns = 0;
             submissions++;
@@ -87,7 +99,7 @@ static enum status submit_joined(struct plan *plan, uint32_t slot, uint32_t firs
     }
     plan->batch[count++] = plan->after[slot];
     plan->numbers.submissions_per_step = submissions + 1;
-    return vk_submit(plan->device, plan->batch, count, &plan->tickets[slot]);
+    return submit(plan, slot, plan->batch, count, begin, plan->dispatch_count);
 }
 
 /* ---- without kernels ---- */
@@ -123,9 +135,9 @@ enum status plan_submit(struct plan *plan) {
     if (plan_is_reference(plan))
         TRY(run_reference(plan, slot, opened ? plan->graph->opening : 0));
     else if (plan->submitted < MEASURED_STEPS)
-        TRY(submit_measured(plan, slot, first));
+        TRY(plan_name_lost(plan, submit_measured(plan, slot, first)));
     else
-        TRY(submit_joined(plan, slot, first));
+        TRY(plan_name_lost(plan, submit_joined(plan, slot, first)));
     plan->opening_version = version;
     note_writes(plan);
     plan->submitted++;
@@ -135,7 +147,7 @@ enum status plan_submit(struct plan *plan) {
 enum status plan_collect(struct plan *plan) {
     if (plan_pending(plan) == 0)
         return fail(STATUS_USAGE, "no step is pending");
-    TRY(vk_wait(plan->device, plan->tickets[plan->collected % plan->options.slots]));
+    TRY(plan_name_lost(plan, vk_wait(plan->device, plan->tickets[plan->collected % plan->options.slots])));
     plan->collected++;
     return STATUS_OK;
 }

@@ -1,5 +1,6 @@
 #include "train/checkpoint.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "train/parameters.h"
 
@@ -176,8 +177,8 @@ static enum status read_metadata(struct checkpoint *checkpoint) {
     return read_optimizer(checkpoint);
 }
 
-enum status checkpoint_save(const char *path, const struct model *model, struct store *store,
-                            const struct checkpoint_state *state, enum normalization normalization) {
+enum status checkpoint_pack(const struct model *model, struct store *store, const struct checkpoint_state *state,
+                            enum normalization normalization, uint8_t **bytes, size_t *size) {
     enum { FIXED = 5, DIGITS = 24 };
     const struct checkpoint source = {.model = model->options, .state = *state};
     struct draft draft = {0};
@@ -197,16 +198,26 @@ enum status checkpoint_save(const char *path, const struct model *model, struct 
     if (status == STATUS_OK)
         status = append_all(model, store, state->optimizer, normalization, &draft);
     if (status == STATUS_OK)
-        status = safetensors_write(path, draft.tensors, draft.count, texts, COUNT(texts));
+        status = safetensors_pack(draft.tensors, draft.count, texts, COUNT(texts), bytes, size);
     draft_destroy(&draft);
+    return status;
+}
+
+enum status checkpoint_save(const char *path, const struct model *model, struct store *store,
+                            const struct checkpoint_state *state, enum normalization normalization) {
+    struct file_piece whole;
+    uint8_t *bytes;
+    TRY(checkpoint_pack(model, store, state, normalization, &bytes, &whole.size));
+    whole.bytes = bytes;
+    enum status status = file_write_atomic(path, &whole, 1);
+    free(bytes);
     return status;
 }
 
 /* ---- loading ---- */
 
-enum status checkpoint_open(const char *path, struct checkpoint *out) {
-    memset(out, 0, sizeof *out);
-    TRY(safetensors_read(path, &out->file));
+/* Takes what is not a tensor from out->file. */
+static enum status describe(struct checkpoint *out) {
     const struct safetensors_tensor *mean = safetensors_find(&out->file, "normalize.mean");
     if (mean)
         out->normalization = mean->rank == 3 ? NORMALIZATION_PIXEL : NORMALIZATION_CHANNEL;
@@ -214,6 +225,18 @@ enum status checkpoint_open(const char *path, struct checkpoint *out) {
     if (status != STATUS_OK)
         checkpoint_close(out);
     return status;
+}
+
+enum status checkpoint_open(const char *path, struct checkpoint *out) {
+    memset(out, 0, sizeof *out);
+    TRY(safetensors_read(path, &out->file));
+    return describe(out);
+}
+
+enum status checkpoint_parse(const char *name, const uint8_t *bytes, size_t size, struct checkpoint *out) {
+    memset(out, 0, sizeof *out);
+    TRY(safetensors_parse(name, bytes, size, &out->file));
+    return describe(out);
 }
 
 void checkpoint_close(struct checkpoint *checkpoint) {

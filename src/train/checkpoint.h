@@ -29,6 +29,10 @@ enum normalization {
     NORMALIZATION_PIXEL,   /* the mean is [1,h,w,c] */
 };
 
+/* The bytes of the file, free with free(). */
+CHECKED enum status checkpoint_pack(const struct model *model, struct store *store,
+                                    const struct checkpoint_state *state, enum normalization normalization,
+                                    uint8_t **bytes, size_t *size);
 CHECKED enum status checkpoint_save(const char *path, const struct model *model, struct store *store,
                                     const struct checkpoint_state *state, enum normalization normalization);
 
@@ -42,6 +46,8 @@ struct checkpoint {
 };
 
 CHECKED enum status checkpoint_open(const char *path, struct checkpoint *out);
+/* From memory; `bytes` must stay until checkpoint_close. `name` stands for the path in sentences. */
+CHECKED enum status checkpoint_parse(const char *name, const uint8_t *bytes, size_t size, struct checkpoint *out);
 void checkpoint_close(struct checkpoint *checkpoint); /* accepts a zeroed one */
 
 enum checkpoint_part {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum status evaluator_create(const struct model *model, struct store *store, enum step_kind kind, uint32_t batch,
-                             bool mean_per_pixel, const struct tuning *tuning, struct evaluator *out) {
+                             bool mean_per_pixel, const struct plan_options *plan, struct evaluator *out) {
     *out = (struct evaluator){.store = store};
     struct step_options options;
     step_options_default(&options);
@@ -16,7 +16,9 @@ enum status evaluator_create(const struct model *model, struct store *store, enu
     options.mean_per_pixel = mean_per_pixel;
     options.keep_logits = kind == STEP_EVALUATE;
     TRY(step_create(model, &options, &out->step));
-    return plan_create(store, &out->step.graph, &(struct plan_options){.slots = 1, .tuning = tuning}, &out->plan);
+    struct plan_options one = *plan;
+    one.slots = 1;
+    return plan_create(store, &out->step.graph, &one, &out->plan);
 }
 
 void evaluator_destroy(struct evaluator *evaluator) {

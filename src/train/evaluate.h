@@ -17,10 +17,10 @@ struct evaluator {
     struct plan *plan;
 };
 
-/* STEP_EVALUATE or STEP_PREDICT; `tuning` may be NULL. The model's values and the normalization must be in the store
- * before it runs. */
+/* STEP_EVALUATE or STEP_PREDICT. Of `plan`, slots are its own affair. The model's values and the normalization must be
+ * in the store before it runs. */
 CHECKED enum status evaluator_create(const struct model *model, struct store *store, enum step_kind kind,
-                                     uint32_t batch, bool mean_per_pixel, const struct tuning *tuning,
+                                     uint32_t batch, bool mean_per_pixel, const struct plan_options *plan,
                                      struct evaluator *out);
 void evaluator_destroy(struct evaluator *evaluator); /* accepts a zeroed one */
 

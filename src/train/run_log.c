@@ -123,6 +123,12 @@ enum status run_log_epoch(struct run_log *log, const struct trainer_epoch *epoch
     return curve_write(log->folder);
 }
 
+enum status run_log_lost(struct run_log *log, const char *message) {
+    if (!log->lines)
+        return STATUS_OK;
+    return write_line(log, json_pack("{s:s, s:s}", "event", "lost", "message", message));
+}
+
 enum status run_log_test(struct run_log *log, double loss, double accuracy) {
     if (!log->lines)
         return STATUS_OK;

@@ -25,6 +25,8 @@ CHECKED enum status run_log_start(struct run_log *log, const struct vk_device *d
 /* Training since the part before: `epochs` are done, 1.25 is a quarter of the second. */
 CHECKED enum status run_log_part(struct run_log *log, double epochs, uint64_t step, double loss, double accuracy);
 CHECKED enum status run_log_epoch(struct run_log *log, const struct trainer_epoch *epoch);
+/* The device was lost; run_log_start follows when it could be opened again. */
+CHECKED enum status run_log_lost(struct run_log *log, const char *message);
 CHECKED enum status run_log_test(struct run_log *log, double loss, double accuracy);
 
 #endif

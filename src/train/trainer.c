@@ -2,6 +2,7 @@
 #include "train/trainer.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "train/diagnose.h"
 #include "train/trainer_internal.h"
@@ -79,7 +80,8 @@ static void report_step(struct trainer *trainer) {
 static void watch_counters(struct trainer *trainer) {
     if (trainer->call_steps == 2)
         trainer->counters = vk_counters(trainer->device);
-    if (trainer->result->growth_known || trainer->call_steps <= 2 || trainer->at.step < trainer->steps)
+    if (trainer->recovered || trainer->result->growth_known || trainer->call_steps <= 2 ||
+        trainer->at.step < trainer->steps)
         return;
     struct vk_counters now = vk_counters(trainer->device), *before = &trainer->counters;
     trainer->result->growth_known = true;
@@ -148,6 +150,11 @@ static enum status run_until(struct trainer *trainer, uint32_t end, enum status 
     return STATUS_OK;
 }
 
+static enum status save_last(struct trainer *trainer) {
+    TRY(trainer_keep(trainer));
+    return trainer_write(trainer, "last");
+}
+
 /* The step before which a checkpoint is due; the end of the epoch at the latest. */
 static uint32_t next_save(const struct trainer *trainer) {
     uint64_t every = trainer->options->save_steps;
@@ -162,7 +169,7 @@ static enum status run_steps(struct trainer *trainer, enum status *reason, bool 
     trainer->part = trainer->at;
     TRY(run_until(trainer, next_save(trainer), reason, halted));
     while (!*halted && trainer->at.step < trainer->steps) {
-        TRY(trainer_save(trainer, "last"));
+        TRY(save_last(trainer));
         TRY(run_until(trainer, next_save(trainer), reason, halted));
     }
     return STATUS_OK;
@@ -223,24 +230,25 @@ static void advance(struct trainer *trainer, struct trainer_epoch *epoch) {
     trainer->result->best = at->best;
 }
 
-static enum status save_epoch(struct trainer *trainer, bool best) {
+static enum status write_epoch(const struct trainer *trainer, bool best) {
     const struct trainer_options *options = trainer->options;
-    TRY(trainer_save(trainer, "last"));
+    TRY(trainer_write(trainer, "last"));
     if (best)
-        TRY(trainer_save(trainer, "best"));
+        TRY(trainer_write(trainer, "best"));
     if (options->save_every == 0 || trainer->at.epoch % options->save_every != 0)
         return STATUS_OK;
     char name[32];
     snprintf(name, sizeof name, "epoch-%04u", trainer->at.epoch);
-    return trainer_save(trainer, name);
+    return trainer_write(trainer, name);
 }
 
 static enum status finish_epoch(struct trainer *trainer) {
     struct trainer_epoch epoch = sum_up(trainer);
     TRY(validate(trainer, &epoch));
     advance(trainer, &epoch);
+    TRY(trainer_keep(trainer));
     TRY(run_log_epoch(&trainer->log, &epoch));
-    TRY(save_epoch(trainer, epoch.best));
+    TRY(write_epoch(trainer, epoch.best));
     if (trainer->options->on_epoch)
         trainer->options->on_epoch(trainer->options->user, &epoch);
     return STATUS_OK;
@@ -275,13 +283,13 @@ static enum status report_profile(struct trainer *trainer) {
 static enum status run(struct trainer *trainer) {
     enum status reason = STATUS_OK;
     bool halted = false;
-    TRY(trainer_open(trainer));
+    TRY(trainer_load(trainer));
     while (!finished(trainer) && !halted) {
         TRY(run_steps(trainer, &reason, &halted));
         if (trainer->at.step == trainer->steps)
             TRY(finish_epoch(trainer));
         else
-            TRY(trainer_save(trainer, "last"));
+            TRY(save_last(trainer));
     }
     TRY(report_profile(trainer));
     if (!halted)
@@ -291,11 +299,32 @@ static enum status run(struct trainer *trainer) {
                                       trainer->at.step, trainer->steps);
 }
 
+/*
+ * Once, with shorter submissions: a long one is the most likely reason. Everything random is a function of seed, epoch
+ * and image, so the repeated steps give the bits that were lost.
+ */
+static enum status recover(struct trainer *trainer) {
+    TRY(run_log_lost(&trainer->log, status_message()));
+    log_warn("%s; the device is opened again and training goes on from the last state kept, at most one "
+             "epoch ago",
+             status_message());
+    trainer_unload(trainer);
+    TRY(vk_recover(trainer->device));
+    trainer->recovered = true;
+    trainer->budget_ns = PLAN_BUDGET_NS / 2;
+    enum status status = run(trainer);
+    return status == STATUS_LOST ? fail_more(status, "; it was the second time in this run") : status;
+}
+
 enum status trainer_run(struct vk_device *device, const struct trainer_options *options,
                         struct trainer_result *result) {
     *result = (struct trainer_result){0};
     struct trainer trainer = {.options = options, .result = result, .device = device, .call_ns = clock_ns()};
-    enum status status = run(&trainer);
+    enum status status = trainer_open(&trainer);
+    if (status == STATUS_OK)
+        status = run(&trainer);
+    if (status == STATUS_LOST)
+        status = recover(&trainer);
     result->best = trainer.at.best;
     result->steps = update_number(&trainer, trainer.at.step);
     result->seconds = seconds_since(trainer.call_ns);

@@ -16,6 +16,13 @@ struct position {
     uint32_t stale;            /* epochs since */
 };
 
+/* The last state that is safe, as the bytes of a checkpoint. */
+struct kept {
+    uint8_t *bytes;
+    size_t size;
+    uint64_t call_steps;
+};
+
 struct trainer {
     const struct trainer_options *options;
     struct trainer_result *result;
@@ -40,16 +47,25 @@ struct trainer {
     uint64_t steps_ns;    /* when this epoch's steps began, in this call */
     uint32_t steps_first; /* and with which step */
     struct vk_counters counters;
+    struct kept kept;
+    bool recovered;     /* from the loss of the device */
+    uint64_t budget_ns; /* of a submission; 0: the plan's default */
 };
 
-/* Data, model, values, plans, folder. */
+/* Folder, data, model: what needs no device. */
 CHECKED enum status trainer_open(struct trainer *trainer);
 void trainer_close(struct trainer *trainer);
 
-/* Writes NAME.safetensors into the run's folder, if there is one. */
-CHECKED enum status trainer_save(struct trainer *trainer, const char *name);
+/* Values and plans: those of the kept state, of the checkpoint to resume, or new ones. */
+CHECKED enum status trainer_load(struct trainer *trainer);
+void trainer_unload(struct trainer *trainer); /* also half of them */
 
-/* Takes position and values from the checkpoint. */
+/* Keeps the state as it is now; trainer_write writes what is kept to NAME.safetensors in the run's folder, if any. */
+CHECKED enum status trainer_keep(struct trainer *trainer);
+CHECKED enum status trainer_write(const struct trainer *trainer, const char *name);
+
+/* Takes position and values from the kept state, or from the checkpoint. */
+CHECKED enum status trainer_return(struct trainer *trainer);
 CHECKED enum status trainer_restore(struct trainer *trainer, const struct checkpoint *checkpoint);
 
 /* Learning rate of step `step` of the current epoch. */

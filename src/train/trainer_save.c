@@ -1,6 +1,8 @@
 /* trainer: its checkpoints. The caller's options and the trainer's position travel as one JSON text. */
 #include "train/trainer_internal.h"
 
+#include "base/file.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +29,12 @@ static char *pack(const struct trainer *trainer) {
     return text;
 }
 
-enum status trainer_save(struct trainer *trainer, const char *name) {
-    if (!trainer->options->out)
-        return STATUS_OK;
-    char path[640], *text = pack(trainer);
+enum status trainer_keep(struct trainer *trainer) {
+    struct kept *kept = &trainer->kept;
+    uint8_t *bytes = NULL;
+    char *text = pack(trainer);
     if (!text)
         return fail(STATUS_MEMORY, "out of memory for the checkpoint's options");
-    snprintf(path, sizeof path, "%s/%s.safetensors", trainer->options->out, name);
     struct checkpoint_state state = {
         .epoch = trainer->at.epoch,
         .step = trainer->at.step,
@@ -44,9 +45,22 @@ enum status trainer_save(struct trainer *trainer, const char *name) {
     };
     enum normalization normalization =
         trainer->options->step.mean_per_pixel ? NORMALIZATION_PIXEL : NORMALIZATION_CHANNEL;
-    enum status status = checkpoint_save(path, &trainer->model, trainer->store, &state, normalization);
+    size_t size = 0;
+    enum status status = checkpoint_pack(&trainer->model, trainer->store, &state, normalization, &bytes, &size);
     free(text);
-    return status;
+    TRY(status);
+    free(kept->bytes);
+    *kept = (struct kept){bytes, size, trainer->call_steps};
+    return STATUS_OK;
+}
+
+enum status trainer_write(const struct trainer *trainer, const char *name) {
+    if (!trainer->options->out)
+        return STATUS_OK;
+    char path[640];
+    snprintf(path, sizeof path, "%s/%s.safetensors", trainer->options->out, name);
+    const struct file_piece whole = {trainer->kept.bytes, trainer->kept.size};
+    return file_write_atomic(path, &whole, 1);
 }
 
 static bool unpack_best(json_t *object, struct trainer_epoch *best) {
@@ -86,6 +100,15 @@ enum status trainer_restore(struct trainer *trainer, const struct checkpoint *ch
     trainer->at.epoch = checkpoint->state.epoch;
     trainer->at.step = checkpoint->state.step;
     return checkpoint_load(checkpoint, &trainer->model, trainer->store, CHECKPOINT_ALL);
+}
+
+enum status trainer_return(struct trainer *trainer) {
+    struct checkpoint checkpoint;
+    TRY(checkpoint_parse("the state in memory", trainer->kept.bytes, trainer->kept.size, &checkpoint));
+    enum status status = trainer_restore(trainer, &checkpoint);
+    checkpoint_close(&checkpoint);
+    trainer->call_steps = trainer->kept.call_steps;
+    return status;
 }
 
 enum status trainer_record(const struct checkpoint *checkpoint, char **record) {

@@ -49,11 +49,12 @@ static enum status make_values(struct trainer *trainer) {
     const struct trainer_options *options = trainer->options;
     const struct dataset *training = &trainer->training;
     TRY(feed_images(trainer->store, NULL, trainer->train_count, training, 0, trainer->train_count));
-    if (!options->resume) {
-        TRY(feed_normalization(trainer->store, training, trainer->train_count, options->step.mean_per_pixel));
-        return parameters_initialize(&trainer->model, options->seed, trainer->store);
-    }
-    return trainer_restore(trainer, options->resume);
+    if (trainer->kept.bytes)
+        return trainer_return(trainer);
+    if (options->resume)
+        return trainer_restore(trainer, options->resume);
+    TRY(feed_normalization(trainer->store, training, trainer->train_count, options->step.mean_per_pixel));
+    return parameters_initialize(&trainer->model, options->seed, trainer->store);
 }
 
 static enum status make_plans(struct trainer *trainer) {
@@ -62,12 +63,11 @@ static enum status make_plans(struct trainer *trainer) {
     step.kind = STEP_TRAIN;
     step.image_count = trainer->train_count;
     TRY(step_create(&trainer->model, &step, &trainer->step));
-    struct plan_options plan = {.timestamps = options->profile, .tuning = options->tuning};
-    TRY(plan_create(trainer->store, &trainer->step.graph, &plan, &trainer->plan));
-    if (options->plan)
-        plan_print(trainer->plan, options->plan);
-    return evaluator_create(&trainer->model, trainer->store, STEP_EVALUATE, options->eval_batch,
-                            options->step.mean_per_pixel, options->tuning, &trainer->evaluator);
+    struct plan_options plan = {.tuning = options->tuning, .budget_ns = trainer->budget_ns};
+    TRY(evaluator_create(&trainer->model, trainer->store, STEP_EVALUATE, options->eval_batch,
+                         options->step.mean_per_pixel, &plan, &trainer->evaluator));
+    plan.timestamps = options->profile;
+    return plan_create(trainer->store, &trainer->step.graph, &plan, &trainer->plan);
 }
 
 static enum status check_folder(const struct trainer_options *options) {
@@ -88,6 +88,8 @@ static enum status check_folder(const struct trainer_options *options) {
 
 static enum status announce(struct trainer *trainer) {
     const struct trainer_options *options = trainer->options;
+    if (options->plan && !trainer->recovered)
+        plan_print(trainer->plan, options->plan);
     struct trainer_run run = {
         .model = &trainer->model,
         .train_images = trainer->train_count,
@@ -99,9 +101,8 @@ static enum status announce(struct trainer *trainer) {
         .resumed_epoch = trainer->at.epoch,
         .resumed_step = trainer->at.step,
     };
-    TRY(run_log_open(&trainer->log, options->out, !options->resume));
     TRY(run_log_start(&trainer->log, trainer->device, &run, options->record));
-    if (options->on_start)
+    if (options->on_start && !trainer->recovered)
         options->on_start(options->user, &run);
     return STATUS_OK;
 }
@@ -111,20 +112,33 @@ enum status trainer_open(struct trainer *trainer) {
     TRY(load_data(trainer));
     TRY(make_model(trainer));
     make_schedule(trainer);
+    TRY(memory_zeroed(trainer->train_count, sizeof *trainer->order, &trainer->order));
+    return run_log_open(&trainer->log, trainer->options->out, !trainer->options->resume);
+}
+
+enum status trainer_load(struct trainer *trainer) {
     TRY(store_create(trainer->device, &trainer->store));
     TRY(make_values(trainer));
     TRY(make_plans(trainer));
-    TRY(memory_zeroed(trainer->train_count, sizeof *trainer->order, &trainer->order));
-    return announce(trainer);
+    TRY(announce(trainer));
+    TRY(trainer_keep(trainer));
+    return trainer_write(trainer, "last");
 }
 
-void trainer_close(struct trainer *trainer) {
-    run_log_close(&trainer->log);
-    free(trainer->order);
+void trainer_unload(struct trainer *trainer) {
     evaluator_destroy(&trainer->evaluator);
     plan_destroy(trainer->plan);
     step_destroy(&trainer->step);
     store_destroy(trainer->store);
+    trainer->plan = NULL;
+    trainer->store = NULL;
+}
+
+void trainer_close(struct trainer *trainer) {
+    trainer_unload(trainer);
+    run_log_close(&trainer->log);
+    free(trainer->order);
+    free(trainer->kept.bytes);
     model_destroy(&trainer->model);
     dataset_destroy(&trainer->training);
     dataset_destroy(&trainer->test);

@@ -153,6 +153,12 @@ static enum status create_device(struct vk_device *device) {
     return STATUS_OK;
 }
 
+static enum status open_logical(struct vk_device *device) {
+    TRY(create_device(device));
+    TRY(queue_create(device));
+    return cache_create(device);
+}
+
 static enum status copy_text(const char *text, char **out) {
     if (!text || !text[0])
         return STATUS_OK;
@@ -175,11 +181,7 @@ static enum status open_chosen(const struct vk_options *options, struct vk_devic
         device->physical = list[chosen];
     free(list);
     TRY(status);
-    if (device_is_host(device))
-        return host_open(options, device);
-    TRY(create_device(device));
-    TRY(queue_create(device));
-    return cache_create(device);
+    return device_is_host(device) ? host_open(options, device) : open_logical(device);
 }
 
 /* Nobody asked for a slow device. */
@@ -214,12 +216,15 @@ enum status vk_open(const struct vk_options *options, struct vk_device **out) {
     return STATUS_OK;
 }
 
-static void destroy_objects(struct vk_device *device) {
+/* Everything below the instance. After a timeout the driver may still use its objects: then they stay. */
+static void destroy_objects(struct vk_device *device, bool idle) {
     for (size_t i = 0; i < device->kernel_count; i++)
         kernel_destroy(device, device->kernels[i]);
     vk_commands_destroy(device->transfer);
     for (uint32_t i = 0; i < COUNT(device->staging); i++)
         vk_buffer_destroy(device->staging[i]);
+    if (!device->handle || !idle)
+        return;
     vk_call.DestroyQueryPool(device->handle, device->queries, NULL);
     vk_call.DestroyPipelineCache(device->handle, device->cache, NULL);
     queue_destroy(device);
@@ -229,18 +234,37 @@ static void destroy_objects(struct vk_device *device) {
 void vk_close(struct vk_device *device) {
     if (!device)
         return;
-    /* After a timeout the driver may still use its objects: then they stay. */
     bool idle = queue_idle(device);
     if (idle)
         vk_save_cache(device);
-    if (device->handle && idle)
-        destroy_objects(device);
+    destroy_objects(device, idle);
     if (idle)
         instance_destroy(&device->instance);
     free(device->kernels);
     free(device->cache_path);
     free(device->kernel_path);
     free(device);
+}
+
+enum status vk_recover(struct vk_device *device) {
+    destroy_objects(device, queue_idle(device));
+    struct vk_device fresh = {
+        .instance = device->instance,
+        .physical = device->physical,
+        .cache_path = device->cache_path,
+        .kernel_path = device->kernel_path,
+        .kernels = device->kernels,
+        .kernel_capacity = device->kernel_capacity,
+        .counters = device->counters,
+    };
+    *device = fresh;
+    enum status status = open_logical(device);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    device->lost = true;
+    fail_prefix(STATUS_LOST, "the device cannot be opened again");
+    snprintf(device->lost_message, sizeof device->lost_message, "%s", status_message());
+    return STATUS_LOST;
 }
 
 const struct device_facts *vk_facts(const struct vk_device *device) {

@@ -303,9 +303,11 @@ enum status vk_kernel_get(struct vk_device *device, const char *name, const uint
 }
 
 void kernel_destroy(struct vk_device *device, struct vk_kernel *kernel) {
-    vk_call.DestroyPipeline(device->handle, kernel->pipeline, NULL);
-    vk_call.DestroyPipelineLayout(device->handle, kernel->layout, NULL);
-    vk_call.DestroyDescriptorSetLayout(device->handle, kernel->set_layout, NULL);
+    if (queue_idle(device)) {
+        vk_call.DestroyPipeline(device->handle, kernel->pipeline, NULL);
+        vk_call.DestroyPipelineLayout(device->handle, kernel->layout, NULL);
+        vk_call.DestroyDescriptorSetLayout(device->handle, kernel->set_layout, NULL);
+    }
     forget_module(kernel);
     free(kernel->constants);
     free(kernel->name);

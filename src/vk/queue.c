@@ -111,6 +111,11 @@ enum status vk_wait(struct vk_device *device, uint64_t ticket) {
     return STATUS_OK;
 }
 
+bool vk_finished(const struct vk_device *device, uint64_t ticket) {
+    VkFence fence = device->fences[ticket % PENDING_SUBMISSIONS];
+    return ticket <= device->finished || vk_call.GetFenceStatus(device->handle, fence) == VK_SUCCESS;
+}
+
 bool queue_idle(struct vk_device *device) {
     if (device->finished == device->submitted)
         return true;

@@ -50,6 +50,11 @@ CHECKED enum status vk_list(struct vk_description **list, uint32_t *count);
 CHECKED enum status vk_open(const struct vk_options *options, struct vk_device **out);
 /* Everything made on the device must be destroyed before. Saves the pipeline cache. */
 void vk_close(struct vk_device *device);
+/*
+ * Opens a lost device anew, as the same object: kernels are forgotten, totals go on. Everything else made on it must be
+ * destroyed before. What still runs after a timeout keeps its memory. STATUS_LOST when it cannot be opened.
+ */
+CHECKED enum status vk_recover(struct vk_device *device);
 
 const struct device_facts *vk_facts(const struct vk_device *device);
 const struct vk_description *vk_describe(const struct vk_device *device);
@@ -165,4 +170,6 @@ CHECKED enum status vk_submit(struct vk_device *device, struct vk_commands *cons
 /* Waits (finitely: 60 s, or RESNET_VK_TIMEOUT seconds) until the submission and all before it are done. STATUS_LOST on
  * device loss or timeout. */
 CHECKED enum status vk_wait(struct vk_device *device, uint64_t ticket);
+/* Whether one of the last 64 submissions is done, without waiting; also on a lost device. */
+bool vk_finished(const struct vk_device *device, uint64_t ticket);
 #endif
