@@ -463,61 +463,6 @@ static void fashion_mnist_of_debian(void **state) {
     dataset_destroy(&data);
 }
 
-/* ---- files ---- */
-
-static void writing_is_all_or_nothing(void **state) {
-    (void)state;
-    uint8_t *bytes;
-    size_t size;
-    put("file", "old", 3);
-    const struct file_piece pieces[] = {{"ne", 2}, {"", 0}, {"wer", 3}};
-    assert_int_equal(file_write_atomic(path_of("file"), pieces, 3), STATUS_OK);
-    assert_int_equal(file_read(path_of("file"), 5, &bytes, &size), STATUS_OK);
-    assert_int_equal(size, 5);
-    assert_string_equal((const char *)bytes, "newer");
-    free(bytes);
-    assert_int_equal(file_read(path_of("file"), 4, &bytes, &size), STATUS_DATA);
-    assert_says("5 bytes, more than the limit of 4");
-    drop("file");
-    assert_int_equal(file_read(path_of("file"), 4, &bytes, &size), STATUS_DATA);
-    assert_int_equal(file_write_atomic(path_of("none/file"), pieces, 3), STATUS_IO);
-    assert_says("none/file: No such file");
-    mkdir(path_of("sub"), 0700);
-    mkdir(path_of("sub/file"), 0700);
-    assert_int_equal(file_write_atomic(path_of("sub/file"), pieces, 3), STATUS_IO);
-    rmdir(path_of("sub/file"));
-    assert_int_equal(rmdir(path_of("sub")), 0); /* nothing else was left in it */
-}
-
-static void endless_files_are_refused(void **state) {
-    (void)state;
-    uint8_t *bytes;
-    size_t size;
-    assert_int_equal(file_read("/dev/zero", 100000, &bytes, &size), STATUS_DATA);
-    assert_says("/dev/zero: more than 100000 bytes");
-}
-
-static void the_cache_is_where_xdg_says(void **state) {
-    (void)state;
-    char *home = getenv("HOME") ? strdup(getenv("HOME")) : NULL;
-    setenv("XDG_CACHE_HOME", path_of("cache"), 1);
-    char *path = file_cache_path("pipelines");
-    assert_string_equal(path, path_of("cache/resnet-vk/pipelines"));
-    assert_true(file_exists(path_of("cache/resnet-vk")));
-    free(path);
-    setenv("XDG_CACHE_HOME", "relative", 1);
-    setenv("HOME", folder, 1);
-    path = file_cache_path("pipelines");
-    assert_string_equal(path, path_of(".cache/resnet-vk/pipelines"));
-    free(path);
-    unsetenv("XDG_CACHE_HOME");
-    unsetenv("HOME");
-    assert_null(file_cache_path("pipelines"));
-    if (home)
-        setenv("HOME", home, 1);
-    free(home);
-}
-
 static int setup(void **state) {
     (void)state;
     return mkdtemp(folder) ? 0 : -1;
@@ -545,9 +490,6 @@ int main(void) {
         cmocka_unit_test(statistics_cover_their_range),
         cmocka_unit_test(the_split_is_that_of_keras),
         cmocka_unit_test(fashion_mnist_of_debian),
-        cmocka_unit_test(writing_is_all_or_nothing),
-        cmocka_unit_test(endless_files_are_refused),
-        cmocka_unit_test(the_cache_is_where_xdg_says),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -127,75 +127,10 @@ bool file_exists(const char *path) {
     return access(path, F_OK) == 0;
 }
 
-static enum status write_all(int descriptor, const struct file_piece *pieces, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t *bytes = pieces[i].bytes;
-        for (size_t done = 0; done < pieces[i].size;) {
-            ssize_t put = write(descriptor, bytes + done, pieces[i].size - done);
-            if (put < 0 && errno != EINTR)
-                return fail(STATUS_IO, "%s", strerror(errno));
-            done += put > 0 ? (size_t)put : 0;
-        }
-    }
-    /* Some file systems have no fsync (EINVAL); there is nothing better to do then. */
-    return fsync(descriptor) == 0 || errno == EINVAL ? STATUS_OK : fail(STATUS_IO, "%s", strerror(errno));
-}
-
-/* Makes the rename itself durable. A file system that cannot is no reason to fail: the file is whole either way. */
-static void sync_folder(char *path) {
-    char *slash = strrchr(path, '/');
-    const char *folder = ".";
-    if (slash) {
-        slash[slash == path] = '\0';
-        folder = path;
-    }
-    int descriptor = open(folder, O_RDONLY | O_CLOEXEC);
-    if (descriptor >= 0) {
-        fsync(descriptor);
-        close(descriptor);
-    }
-}
-
-/* Creates the first free name of path.PID.NUMBER.tmp. */
-static int open_temporary(const char *path, char *temporary, size_t size) {
-    int descriptor = -1;
-    for (int number = 0; number < 1000; number++) {
-        snprintf(temporary, size, "%s.%ld.%d.tmp", path, (long)getpid(), number);
-        descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (descriptor >= 0 || errno != EEXIST)
-            break;
-    }
-    return descriptor;
-}
-
-enum status file_write_atomic(const char *path, const struct file_piece *pieces, size_t count) {
-    char *temporary;
-    size_t length = strlen(path) + 48;
-    TRY(memory_zeroed(length, 1, &temporary));
-    int descriptor = open_temporary(path, temporary, length);
-    enum status status = STATUS_OK;
-    if (descriptor < 0) {
-        status = fail(STATUS_IO, "%s: %s", path, strerror(errno));
-        free(temporary);
-        return status;
-    }
-    status = write_all(descriptor, pieces, count);
-    if (close(descriptor) != 0 && status == STATUS_OK)
-        status = fail(STATUS_IO, "%s", strerror(errno));
-    if (status == STATUS_OK && rename(temporary, path) != 0)
-        status = fail(STATUS_IO, "%s", strerror(errno));
-    if (status != STATUS_OK) {
-        unlink(temporary);
-        status = fail_prefix(status, "%s", path);
-    } else {
-        sync_folder(temporary);
-    }
-    free(temporary);
-    return status;
-}
-
+/* Whether there is a folder `path` now. */
 static bool make_folder(const char *path) {
-    return mkdir(path, 0700) == 0 || errno == EEXIST;
+    struct stat about;
+    return mkdir(path, 0700) == 0 || (errno == EEXIST && stat(path, &about) == 0 && S_ISDIR(about.st_mode));
 }
 
 char *file_cache_path(const char *name) {

@@ -31,7 +31,9 @@ struct file_piece {
 
 /*
  * Replaces `path` by the pieces, one after the other: readers see the old file or the new one, never a part, also after
- * a crash. STATUS_IO on failure; the old file is then intact and nothing is left behind.
+ * a crash. STATUS_IO on failure; the old file is then intact and nothing is left behind. A process that is killed
+ * meanwhile leaves path.PID.NUMBER.resnet-vk.tmp, which the next write into that folder removes. A device or a pipe is
+ * written to, not replaced.
  */
 CHECKED enum status file_write_atomic(const char *path, const struct file_piece *pieces, size_t count);
 
