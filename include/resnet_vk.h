@@ -195,23 +195,26 @@ struct rvk_train_options {
     const char *augment;     /* "both", "shift", "flip" or "none" */
     uint32_t shift;          /* whole pixels, 4 */
     uint32_t epochs;         /* 20 */
-    uint32_t batch;          /* 128; the last images of an epoch that do not fill a batch are left out */
-    uint32_t eval_batch;     /* 256 */
-    uint32_t seed;           /* of initialization, order and augmentation */
-    const char *optimizer;   /* "sgd", "adam" or "adamw" */
-    double learning_rate;    /* the highest; 0.1 for sgd, 0.001 for the others */
-    double momentum;         /* sgd: 0.9; negative: none */
-    bool nesterov;           /* sgd */
-    double weight_decay;     /* 0 */
-    const char *decay;       /* what it acts on: "weights" (kernels of convolutions and dense layers) or "all" */
-    const char *schedule;    /* "cosine", "constant", "step", "onecycle" or "plateau" */
-    double warmup;           /* epochs in which the rate grows linearly to its height */
-    double factor;           /* step and plateau multiply the rate by it: 0.1 */
-    const char *drops;       /* step: after which epochs, "80,120"; default: half and three quarters of them */
-    uint32_t patience;       /* plateau: epochs without a better loss, 5 */
-    double label_smoothing;  /* 0 */
-    uint32_t early_stop;     /* stop after so many epochs that were not the best; 0: never */
-    double target_accuracy;  /* RVK_MISMATCH when the test accuracy ends below; 0: none */
+    uint32_t batch;          /* 128; the last images of an epoch that do not fill a step are left out */
+    uint32_t accumulate;    /* 1; so many batches make a step, which updates the weights once, with their mean gradient:
+                               as a batch so many times as large, in the memory of one. Batch normalization still
+                               takes its statistics from each batch, as in PyTorch */
+    uint32_t eval_batch;    /* 256 */
+    uint32_t seed;          /* of initialization, order and augmentation */
+    const char *optimizer;  /* "sgd", "adam" or "adamw" */
+    double learning_rate;   /* the highest; 0.1 for sgd, 0.001 for the others */
+    double momentum;        /* sgd: 0.9; negative: none */
+    bool nesterov;          /* sgd */
+    double weight_decay;    /* 0 */
+    const char *decay;      /* what it acts on: "weights" (kernels of convolutions and dense layers) or "all" */
+    const char *schedule;   /* "cosine", "constant", "step", "onecycle" or "plateau" */
+    double warmup;          /* epochs in which the rate grows linearly to its height */
+    double factor;          /* step and plateau multiply the rate by it: 0.1 */
+    const char *drops;      /* step: after which epochs, "80,120"; default: half and three quarters of them */
+    uint32_t patience;      /* plateau: epochs without a better loss, 5 */
+    double label_smoothing; /* 0 */
+    uint32_t early_stop;    /* stop after so many epochs that were not the best; 0: never */
+    double target_accuracy; /* RVK_MISMATCH when the test accuracy ends below; 0: none */
 
     const char *out; /* folder for last.safetensors, best.safetensors, log.jsonl, log.csv; NULL: nothing is written */
     bool overwrite;  /* replace the run that is in `out` */

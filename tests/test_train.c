@@ -118,6 +118,16 @@ static void test_resume_adam(void **state) {
     resume_equality("adam", options);
 }
 
+/* Two batches make a step: there are as many steps as with batches twice as large. */
+static void test_resume_accumulated(void **state) {
+    (void)state;
+    struct rvk_train_options options = small();
+    options.optimizer = "adam";
+    options.batch = 8;
+    options.accumulate = 2;
+    resume_equality("accumulated", options);
+}
+
 /* ---- callbacks ---- */
 
 struct seen {
@@ -140,7 +150,9 @@ static void on_step(void *user, const struct rvk_progress *progress) {
     struct seen *seen = user;
     seen->steps++;
     seen->rate = progress->learning_rate;
-    assert_int_equal(progress->step, (seen->steps - 1) % 4 + 1);
+    assert_true(progress->step >= 1 && progress->step <= progress->steps);
+    if (progress->steps == 4)
+        assert_int_equal(progress->step, (seen->steps - 1) % 4 + 1);
     assert_true(progress->images_per_second > 0);
 }
 
@@ -180,6 +192,33 @@ static void test_callbacks(void **state) {
     assert_int_equal(result.last.epoch, 2);
     assert_true(result.last.train_loss == seen.epoch.train_loss);
     assert_true(result.tested && isfinite(result.test_loss));
+}
+
+/* Steps, not batches, are counted and reported, and every image is in the means. */
+static void test_accumulate(void **state) {
+    (void)state;
+    struct seen seen;
+    struct rvk_train_options options = watched(&seen);
+    options.learning_rate = 1e-30;
+    options.weight_decay = -1;
+    options.augment = "none";
+    options.normalize = "pixel";
+    options.on_start = NULL;
+    options.validation_split = 0;
+    options.batch = 40;
+    options.epochs = 1;
+    options.data = "generated:count=80,classes=4,size=8";
+    struct rvk_train_result whole = train(&options, RVK_OK);
+    options.accumulate = 2;
+    struct rvk_train_result parts = train(&options, RVK_OK);
+    assert_int_equal(whole.steps, 2);
+    assert_int_equal(parts.steps, 1);
+    assert_int_equal(seen.steps, 3);
+    assert_true(seen.epoch.step == 1 && seen.epoch.train_accuracy == whole.last.train_accuracy);
+    assert_true(fabs(seen.epoch.train_loss - whole.last.train_loss) < 1e-6);
+    options.accumulate = 3;
+    train(&options, RVK_USAGE);
+    assert_non_null(strstr(rvk_message(), "one step of 3 batches of 40"));
 }
 
 static void test_interrupt(void **state) {
@@ -285,9 +324,11 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resume_sgd), cmocka_unit_test(test_resume_adam), cmocka_unit_test(test_callbacks),
-        cmocka_unit_test(test_interrupt),  cmocka_unit_test(test_early_stop),  cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_save_steps), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_resume_sgd),         cmocka_unit_test(test_resume_adam),
+        cmocka_unit_test(test_resume_accumulated), cmocka_unit_test(test_accumulate),
+        cmocka_unit_test(test_callbacks),          cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_early_stop),         cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_save_steps),         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
 }

@@ -44,6 +44,7 @@ void train_options_fill(struct rvk_train_options *options) {
     set_whole(&options->shift, 4);
     set_whole(&options->epochs, 20);
     set_whole(&options->batch, 128);
+    set_whole(&options->accumulate, 1);
     set_whole(&options->eval_batch, 256);
     set_whole(&options->patience, 5);
     set_real(&options->learning_rate, strcmp(options->optimizer, "sgd") == 0 ? 0.1 : 0.001);
@@ -75,6 +76,7 @@ static const struct field fields[] = {
     FIELD(TEXT, decay),           FIELD(TEXT, schedule),    FIELD(REAL, warmup),
     FIELD(REAL, factor),          FIELD(TEXT, drops),       FIELD(WHOLE, patience),
     FIELD(REAL, label_smoothing), FIELD(WHOLE, early_stop), FIELD(REAL, target_accuracy),
+    FIELD(WHOLE, accumulate),
 };
 
 static json_t *write_field(const struct field *field, const void *value) {
@@ -125,6 +127,8 @@ static bool read_field(const struct field *field, json_t *json, void *value) {
 enum status train_options_read(struct rvk_train_options *options, const char *json, void **keep) {
     json_t *object = json_loads(json, 0, NULL);
     *keep = object;
+    if (object && !json_object_get(object, "accumulate")) /* records of version 0.1.0 do not have it */
+        json_object_set_new(object, "accumulate", json_integer(1));
     for (size_t i = 0; i < COUNT(fields); i++)
         if (!read_field(&fields[i], json_object_get(object, fields[i].name), (char *)options + fields[i].offset))
             return fail(STATUS_DATA, "the recorded options have no usable value for %s", fields[i].name);
@@ -196,6 +200,7 @@ static enum status convert_step(const struct rvk_train_options *options, struct 
     TRY(choose("the normalization", options->normalize, normalizations, &normalization));
     step_options_default(step);
     step->batch = options->batch;
+    step->accumulate = options->accumulate;
     step->mean_per_pixel = normalization == 1;
     step->shift = augment == 1 || augment == 3 ? options->shift : 0;
     step->flip = augment >= 2;

@@ -32,7 +32,9 @@ static const struct option run_options[] = {
     OPTION(OPTION_WHOLE, "shift", train.shift, "N", "4", "largest shift, in pixels", 1, 64),
     OPTION(OPTION_WHOLE, "epochs", train.epochs, "N", NULL, "passes over the training images [20]", 1, 100000),
     OPTION(OPTION_WHOLE, "batch", train.batch, "N", "128",
-           "images a step; the last ones of an epoch that fill no batch are left out", 1, 65536),
+           "images computed at a time; the last ones of an epoch that fill no step are left out", 1, 65536),
+    OPTION(OPTION_WHOLE, "accumulate", train.accumulate, "N", "1",
+           "batches a step: one update with their mean gradient", 1, 65536),
     OPTION(OPTION_WHOLE, "eval-batch", train.eval_batch, "N", "256", "images a step of evaluation", 1, 65536),
     OPTION(OPTION_WHOLE, "seed", train.seed, "N", "1", "of weights, order and augmentation", 0, UINT32_MAX),
     OPTION(OPTION_CHOICE, "optimizer", train.optimizer, "sgd|adam|adamw", "sgd", "update rule", 0, 0),
@@ -126,8 +128,10 @@ static void on_start(void *user, const struct rvk_run *run) {
     }
     printf("%s (%.3f M weights) on %s: %u images to train, %u to validate, %u to test\n", run->model,
            1e-6 * (double)run->trainable, options->data, run->train_images, run->validation_images, run->test_images);
-    printf("%s, batch %u, %s lr %g, schedule %s, %u epochs of %u steps; %s on the device\n", options->style,
-           options->batch, options->optimizer, options->learning_rate, options->schedule, options->epochs, run->steps,
+    char batch[32];
+    snprintf(batch, sizeof batch, options->accumulate > 1 ? "%u x %u" : "%u", options->batch, options->accumulate);
+    printf("%s, batch %s, %s lr %g, schedule %s, %u epochs of %u steps; %s on the device\n", options->style, batch,
+           options->optimizer, options->learning_rate, options->schedule, options->epochs, run->steps,
            cli_bytes(run->device_bytes, bytes));
     if (run->resumed_epoch || run->resumed_step)
         printf("resumed after %u epochs and %u steps\n", run->resumed_epoch, run->resumed_step);

@@ -1,12 +1,15 @@
 /*
- * sgd and adam: one step of an optimizer over flat values, in place.
+ * sgd and adam: one step of an optimizer over flat values, in place. accumulate: the gradients of several batches.
  *
  *   sgd    g += weight_decay w; v = momentum v + g; w -= lr (nesterov ? g + momentum v : v)        (as PyTorch's SGD)
  *   adam   g += weight_decay w (decoupled: w *= 1 - lr weight_decay instead, AdamW);
  *          m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
  *          w -= lr m c1 / (sqrt(v c2) + epsilon), c1 = 1 / (1 - beta1^t), c2 = 1 / (1 - beta2^t)
  *
- * hyper = (lr, c1, c2, 0). When the first element of gate is not finite, nothing changes.
+ *   accumulate   sum += value; in the first batch of `count` it starts anew: sum = value
+ *
+ * hyper = (lr, c1, c2, rest): `rest` more batches are to be accumulated before the optimizer's step, which changes
+ * nothing unless it is 0. Nor does it when the first element of gate is not finite.
  */
 #include "ir/op.h"
 
@@ -40,12 +43,12 @@ static void set_outputs(const struct call *call, struct tensor out[]) {
     }
 }
 
-/* `gate` is the gate's operand number. */
+/* Whether the step is done. `gate` is the gate's operand number, hyper stands before it. */
 static bool is_open(const struct call *call, const double *const in[], int gate) {
-    return !call->in[gate] || isfinite(in[gate][0]);
+    return in[gate - 1][3] == 0 && (!call->in[gate] || isfinite(in[gate][0]));
 }
 
-/* Replaces hyper by a copy that also says whether the gate is open. */
+/* Replaces hyper by a copy whose last element is not 0 when the gate is closed, either. */
 static void add_gate(struct lowering *lowering, uint32_t hyper, uint32_t gate) {
     struct dispatch *dispatch = lowering_add(lowering, "optimizer_gate");
     dispatch_input(dispatch, hyper);
@@ -93,13 +96,14 @@ static bool lower_flat(const struct call *call, const struct device_facts *facts
 }
 
 /*
- * Hostile data must pass a closed gate unchanged, bit by bit. Without a gate the values are ordinary ones: a step of
- * infinite values has no defined answer.
+ * A step of infinite values has no defined answer, so hostile data meets steps that are left out, and must stay as it
+ * is, bit by bit: because of the gate where that is one vec4, otherwise because of hyper.
  */
-static double sample_hostile(const struct call *call, int gate, int input, uint64_t index, uint32_t seed) {
-    if (call->in[gate])
-        return input == gate ? INFINITY : NAN;
-    return random_normal(seed, (uint32_t)input, (uint32_t)index);
+static double sample_hostile(const struct call *call, int gate, int input, uint64_t index) {
+    bool closed = call->in[gate] && shape_count(call->in[gate]->shape) <= 4;
+    if (input == gate && index == 0)
+        return closed ? INFINITY : 1;
+    return input == gate - 1 && index == 3 ? !closed : NAN;
 }
 
 /* ---- sgd ---- */
@@ -146,10 +150,11 @@ static bool is_dyadic(double value) {
 /* Exact data leaves out the terms whose constant is no short binary fraction: rounding would hide the exact answer. */
 static double sgd_sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
     bool momentum = is_dyadic(attr(call, "momentum")), decay = is_dyadic(attr(call, "weight_decay"));
-    if (input == SGD_HYPER && (kind != DATA_HOSTILE || !call->in[SGD_GATE]))
-        return index == 0 ? 0.25 : 0;
+    (void)seed;
     if (kind == DATA_HOSTILE)
-        return sample_hostile(call, SGD_GATE, input, index, seed);
+        return sample_hostile(call, SGD_GATE, input, index);
+    if (input == SGD_HYPER)
+        return index == 0 ? 0.25 : 0;
     if (kind == DATA_EXACT && ((input == 0 && !decay) || (input == 2 && !momentum) ||
                                (input == 1 && !momentum && attr(call, "nesterov") != 0)))
         return 0;
@@ -283,12 +288,11 @@ static bool adam_lower(const struct call *call, const struct device_facts *facts
 /* v is a mean of squares, sometimes zero; hyper as at the third step. */
 static double adam_sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
     static const double hyper[4] = {0.25, 3.690037, 333.66683, 0};
-    bool closed = kind == DATA_HOSTILE && call->in[ADAM_GATE];
-    if (input == ADAM_HYPER && !closed)
+    if (kind == DATA_HOSTILE)
+        return sample_hostile(call, ADAM_GATE, input, index);
+    if (input == ADAM_HYPER)
         return hyper[index];
-    if (input == 3 && !closed)
-        return index % 16 == 5 ? 0 : pow(random_uniform(seed, 3, (uint32_t)index), 2);
-    return kind == DATA_HOSTILE ? sample_hostile(call, ADAM_GATE, input, index, seed) : NAN;
+    return input != 3 ? NAN : index % 16 == 5 ? 0 : pow(random_uniform(seed, 3, (uint32_t)index), 2);
 }
 
 #define FLAT4(shape) "parameters=" shape " gradients=" shape " m=" shape " v=" shape " hyper=1x1x1x4 "
@@ -313,4 +317,57 @@ const struct op op_adam = {
     .sample = adam_sample,
     .no_exact = true,
     .cases = adam_cases,
+};
+
+/* ---- accumulate ---- */
+
+enum { ACCUMULATE_HYPER = 2 };
+
+static enum status accumulate_infer(const struct call *call, struct tensor out[]) {
+    TRY(check_operands(call, ACCUMULATE_HYPER));
+    set_outputs(call, out);
+    return STATUS_OK;
+}
+
+static void accumulate_reference(const struct call *call, const double *const in[], double *const out[],
+                                 double *const bound[]) {
+    bool first = in[ACCUMULATE_HYPER][3] == attr(call, "count") - 1;
+    for (uint64_t i = 0; i < shape_count(call->in[0]->shape); i++) {
+        out[0][i] = first ? in[1][i] : in[0][i] + in[1][i];
+        bound[0][i] = first ? 0 : 2 * UNIT_ROUNDOFF * fabs(out[0][i]) + FLUSHED;
+    }
+}
+
+static bool accumulate_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    struct dispatch constants = {0};
+    dispatch_push_float(&constants, attr(call, "count") - 1);
+    return lower_flat(call, facts, lowering, 0, &constants);
+}
+
+/* Exact data is added, random data too, hostile data replaces what was there: adding it is the op add's. */
+static double accumulate_sample(const struct call *call, enum data_kind kind, int input, uint64_t index,
+                                uint32_t seed) {
+    (void)seed;
+    if (input != ACCUMULATE_HYPER || index != 3)
+        return NAN;
+    return kind == DATA_HOSTILE ? attr(call, "count") - 1 : 0;
+}
+
+#define FLAT2(shape) "sum=" shape " value=" shape " hyper=1x1x1x4 "
+static const char *const accumulate_cases[] = {
+    FLAT2("1x1x1x4097"),  FLAT2("1x1x1x1") "count=3",           FLAT2("3x3x5x7") "count=65536",
+    FLAT2("1x1x1x70000"), "+" FLAT2("1x1x1x2000003") "count=4", NULL,
+};
+
+const struct op op_accumulate = {
+    .name = "accumulate",
+    .inputs = {"sum", "value", "hyper"},
+    .outputs = {"sum"},
+    .updates = {1},
+    .attributes = {{"count", 2}},
+    .infer = accumulate_infer,
+    .reference = accumulate_reference,
+    .forms = {{"plain", accumulate_lower}},
+    .sample = accumulate_sample,
+    .cases = accumulate_cases,
 };

@@ -9,7 +9,8 @@
 #include <string.h>
 
 void step_options_default(struct step_options *options) {
-    *options = (struct step_options){.batch = 128, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+    *options = (struct step_options){
+        .batch = 128, .accumulate = 1, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
 }
 
 static void mark_output(struct graph *graph, tensor_id id, const char *name) {
@@ -108,10 +109,11 @@ static tensor_id place_gradients(const struct model *model, struct step *step, c
     return root;
 }
 
-/* Appends the backward nodes of the mean loss; returns the root of the gradients. */
+/* Appends the backward nodes of the mean loss of all batches that make an update; returns the root of the gradients. */
 static tensor_id differentiate(const struct model *model, struct step *step, tensor_id loss) {
     struct graph *graph = &step->graph;
     uint32_t batch = step->options.batch;
+    double weight = 1.0 / ((double)batch * step->options.accumulate);
     tensor_id *wanted = malloc(2 * (model->count + 1) * sizeof *wanted), root = TENSOR_NONE;
     if (!wanted)
         return graph_fail(graph, STATUS_MEMORY, "out of host memory for the gradients of %zu parameters", model->count);
@@ -119,7 +121,7 @@ static tensor_id differentiate(const struct model *model, struct step *step, ten
     size_t count = list_wanted(model, step, wanted);
     graph_scope(graph, "loss");
     tensor_id share = graph_apply(graph, "fill", OPERANDS(TENSOR_NONE),
-                                  ATTRIBUTES({"value", 1.0 / batch}, {"d0", 1}, {"d1", 1}, {"d2", 1}, {"d3", batch}));
+                                  ATTRIBUTES({"value", weight}, {"d0", 1}, {"d1", 1}, {"d2", 1}, {"d3", batch}));
     graph_gradient(graph, loss, share, wanted, count, found);
     if (graph->status == STATUS_OK)
         root = place_gradients(model, step, found);
@@ -135,12 +137,13 @@ const char *const *optimizer_values(enum optimizer optimizer) {
     return optimizer == OPTIMIZER_SGD ? velocity : moments;
 }
 
-void step_hyper(const struct step_options *options, double learning_rate, uint64_t update, float hyper[4]) {
+void step_hyper(const struct step_options *options, double learning_rate, uint64_t batch, float hyper[4]) {
     memset(hyper, 0, 4 * sizeof *hyper);
     hyper[0] = (float)learning_rate;
+    hyper[3] = (float)(options->accumulate - 1 - batch % options->accumulate);
     if (options->optimizer == OPTIMIZER_SGD)
         return;
-    double t = (double)update + 1;
+    double t = (double)(batch / options->accumulate) + 1;
     hyper[1] = (float)(1 / (1 - pow(options->beta1, t)));
     hyper[2] = (float)(1 / (1 - pow(options->beta2, t)));
 }
@@ -185,15 +188,25 @@ static void update_parameters(const struct model *model, struct step *step, cons
     }
 }
 
+/* The gradients of the batches so far; with one batch an update they are what there is. */
+static tensor_id sum_gradients(struct step *step, tensor_id gradients) {
+    struct graph *graph = &step->graph;
+    if (step->options.accumulate == 1)
+        return gradients;
+    tensor_id sum = graph_tensor(graph, "gradients.sum", DTYPE_F32, graph_shape(graph, gradients), TENSOR_PERSISTENT);
+    return graph_apply(graph, "accumulate", OPERANDS(sum, gradients, step->hyper),
+                       ATTRIBUTES({"count", step->options.accumulate}));
+}
+
 static void optimize(const struct model *model, struct step *step, tensor_id gradients) {
     struct graph *graph = &step->graph;
     struct shape shape = graph_shape(graph, step->network.parameters);
-    tensor_id roots[4] = {step->network.parameters, gradients, TENSOR_NONE, TENSOR_NONE};
+    step->hyper = graph_tensor(graph, "hyper", DTYPE_F32, shape_vector(4), TENSOR_INPUT);
+    graph_scope(graph, "update");
+    tensor_id roots[4] = {step->network.parameters, sum_gradients(step, gradients), TENSOR_NONE, TENSOR_NONE};
     const char *const *names = optimizer_values(step->options.optimizer);
     for (int i = 0; names[i]; i++)
         roots[2 + i] = graph_tensor(graph, names[i], DTYPE_F32, shape, TENSOR_PERSISTENT);
-    step->hyper = graph_tensor(graph, "hyper", DTYPE_F32, shape_vector(4), TENSOR_INPUT);
-    graph_scope(graph, "update");
     tensor_id gate = graph_tensor(graph, "gate", DTYPE_F32, shape_vector(1), TENSOR_PERSISTENT);
     gate = graph_apply(graph, "latch", OPERANDS(gate, step->metrics), NULL);
     update_parameters(model, step, roots, gate);
@@ -232,6 +245,8 @@ static void build(const struct model *model, struct step *step) {
 static enum status check(const struct model *model, const struct step_options *options) {
     if (options->batch < 1)
         return fail(STATUS_USAGE, "a batch needs at least one image");
+    if (options->accumulate < 1)
+        return fail(STATUS_USAGE, "an update needs at least one batch");
     if (options->keep_input_gradient && (options->kind != STEP_TRAIN || options->image_count > 0))
         return fail(STATUS_USAGE, "the gradient of the images exists only in training from direct inputs");
     if (options->optimizer == OPTIMIZER_ADAMW && options->weight_decay > 0 && model->l2 > 0)

@@ -2,9 +2,10 @@
  * step: the whole graph of one training, evaluation or prediction step, with the ids of what goes in and comes out.
  *
  * Inputs per step (TENSOR_INPUT): with a data set on the device, `indices` and `clock`; otherwise `x` and `target`.
- * Training also takes `hyper`. Persistent values: "parameters", "statistics", "gradients", "optimizer.velocity" or
- * "optimizer.m" and "optimizer.v", "gate" (NaN from the first step on whose loss was not finite: no update follows),
- * and the data set's "images", "labels", "normalize.mean", "normalize.scale".
+ * Training also takes `hyper`. Persistent values: "parameters", "statistics", "gradients", "gradients.sum" when
+ * several batches make an update, "optimizer.velocity" or "optimizer.m" and "optimizer.v", "gate" (NaN from the first
+ * step on whose loss was not finite: no update follows), and the data set's "images", "labels", "normalize.mean",
+ * "normalize.scale".
  */
 #ifndef RVK_TRAIN_STEP_H
 #define RVK_TRAIN_STEP_H
@@ -26,6 +27,8 @@ enum decay {
 struct step_options {
     enum step_kind kind;
     uint32_t batch;
+    uint32_t accumulate; /* training: the mean gradient of so many batches makes one update; 1: of each. Statistics of
+                            batch normalization are those of one batch, and running ones follow each */
 
     /* The data set on the device; image_count 0: `x` and `target` are inputs of the step. */
     uint32_t image_count;
@@ -58,7 +61,8 @@ struct step {
     /* inputs */
     tensor_id indices; /* U32 [1,1,1,n]; 0xFFFFFFFF leaves the place empty (evaluation and prediction only) */
     tensor_id clock;   /* U32 [1,1,1,4] = seed, epoch, step, 0 */
-    tensor_id hyper;   /* F32 [1,1,1,4] = learning rate, then for Adam 1/(1-beta1^t), 1/(1-beta2^t), 0 */
+    tensor_id hyper;   /* F32 [1,1,1,4] = learning rate, then for Adam 1/(1-beta1^t), 1/(1-beta2^t); last the
+                          batches that are to be accumulated after this one before the update */
     tensor_id x;       /* F32 [n,h,w,c]; an input only without a data set */
     tensor_id target;  /* U32 [1,1,1,n]; an input only without a data set; 0xFFFFFFFF is ignored by loss and metrics */
 
@@ -78,8 +82,8 @@ struct step {
 CHECKED enum status step_create(const struct model *model, const struct step_options *options, struct step *out);
 void step_destroy(struct step *step); /* accepts a zeroed step */
 
-/* The words of `hyper` for update number `update` (0 for the first). */
-void step_hyper(const struct step_options *options, double learning_rate, uint64_t update, float hyper[4]);
+/* The words of `hyper` for batch number `batch` of the training (0 for the first): the last of `accumulate` updates. */
+void step_hyper(const struct step_options *options, double learning_rate, uint64_t batch, float hyper[4]);
 
 /* Names of the optimizer's flat values besides "parameters": one or two, ends with NULL. */
 const char *const *optimizer_values(enum optimizer optimizer);

@@ -1,4 +1,4 @@
-/* trainer: the loop. Step k + 1 is submitted before the numbers of step k are read. */
+/* trainer: the loop. Batch k + 1 is submitted before the numbers of batch k are read. */
 #include "train/trainer.h"
 
 #include "base/clock.h"
@@ -24,32 +24,34 @@ double trainer_rate(const struct trainer *trainer, uint32_t step) {
     return schedule_rate(&trainer->schedule, &trainer->at.plateau, update_number(trainer, step));
 }
 
-/* Everything that step `step` of this epoch takes from the host: a few hundred bytes. */
-static void write_inputs(struct trainer *trainer, uint32_t step) {
+/* Everything that batch `batch` of this epoch takes from the host: a few hundred bytes. */
+static void write_inputs(struct trainer *trainer, uint32_t batch) {
+    const struct step_options *options = &trainer->step.options;
     const struct graph *graph = &trainer->step.graph;
-    uint32_t batch = trainer->step.options.batch;
+    uint32_t step = batch / options->accumulate;
     uint32_t *indices = plan_input(trainer->plan, trainer->step.indices);
     memset(indices, 0, tensor_bytes(&graph->tensors[trainer->step.indices]));
-    memcpy(indices, trainer->order + (size_t)step * batch, batch * sizeof *indices);
-    const uint32_t clock[4] = {trainer->options->seed, trainer->at.epoch, step, 0};
+    memcpy(indices, trainer->order + (size_t)batch * options->batch, options->batch * sizeof *indices);
+    const uint32_t clock[4] = {trainer->options->seed, trainer->at.epoch, batch, 0};
     memcpy(plan_input(trainer->plan, trainer->step.clock), clock, sizeof clock);
-    step_hyper(&trainer->step.options, trainer_rate(trainer, step), update_number(trainer, step),
+    step_hyper(options, trainer_rate(trainer, step), update_number(trainer, 0) * options->accumulate + batch,
                plan_input(trainer->plan, trainer->step.hyper));
 }
 
-static enum status submit_step(struct trainer *trainer) {
+static enum status submit_batch(struct trainer *trainer) {
     write_inputs(trainer, trainer->submitted);
     TRY(plan_submit(trainer->plan));
     trainer->submitted++;
     return STATUS_OK;
 }
 
-/* Repeats the step whose loss was not finite, node by node. It and those behind it left the parameters as they were. */
+/* Repeats the batch whose loss was not finite, node by node. It and those behind it left the parameters as they were.
+ */
 static enum status name_culprit(struct trainer *trainer) {
     char culprit[256];
     while (plan_pending(trainer->plan))
         TRY(plan_collect(trainer->plan));
-    write_inputs(trainer, trainer->at.step);
+    write_inputs(trainer, trainer->collected);
     TRY(diagnose_step(&trainer->model, &trainer->step, trainer->store, trainer->plan, culprit, sizeof culprit));
     return fail(STATUS_NONFINITE, "the loss became non-finite in epoch %u, step %u: %s", trainer->at.epoch + 1,
                 trainer->at.step + 1, *culprit ? culprit : "no op repeats it when the step is run alone");
@@ -58,7 +60,7 @@ static enum status name_culprit(struct trainer *trainer) {
 static void report_step(struct trainer *trainer) {
     const struct trainer_options *options = trainer->options;
     const struct position *at = &trainer->at;
-    double seconds = seconds_since(trainer->steps_ns), images = (double)at->step * options->step.batch;
+    double seconds = seconds_since(trainer->steps_ns), images = (double)at->step * trainer->images;
     uint64_t left = trainer->schedule.steps - update_number(trainer, at->step);
     uint32_t done = at->step - trainer->steps_first;
     struct trainer_progress progress = {
@@ -69,7 +71,7 @@ static void report_step(struct trainer *trainer) {
         .loss = at->loss_sum / images,
         .accuracy = at->right_sum / images,
         .learning_rate = trainer_rate(trainer, at->step - 1),
-        .images_per_second = done * (double)options->step.batch / fmax(seconds, 1e-9),
+        .images_per_second = done * (double)trainer->images / fmax(seconds, 1e-9),
         .seconds_left = seconds / done * (double)left,
     };
     if (options->on_step)
@@ -102,24 +104,26 @@ static enum status log_part(struct trainer *trainer) {
     const struct position *at = &trainer->at, *from = &trainer->part;
     if (at->step % length != 0 && at->step != trainer->steps)
         return STATUS_OK;
-    double images = (double)(at->step - from->step) * trainer->step.options.batch;
+    double images = (double)(at->step - from->step) * trainer->images;
     TRY(run_log_part(&trainer->log, at->epoch + (double)at->step / trainer->steps, update_number(trainer, at->step),
                      (at->loss_sum - from->loss_sum) / images, (at->right_sum - from->right_sum) / images));
     trainer->part = *at;
     return STATUS_OK;
 }
 
-static enum status collect_step(struct trainer *trainer) {
+static enum status collect_batch(struct trainer *trainer) {
     TRY(plan_collect(trainer->plan));
     const float *metrics = plan_output(trainer->plan, trainer->step.metrics);
     if (!isfinite(metrics[0]) || !isfinite(metrics[2]))
         return name_culprit(trainer);
     trainer->at.loss_sum += (double)metrics[0] + (double)metrics[2] * trainer->step.options.batch;
     trainer->at.right_sum += (double)metrics[1];
-    trainer->at.step++;
-    trainer->call_steps++;
     if (trainer->options->profile)
         TRY(profile_add(&trainer->profile, trainer->plan));
+    if (++trainer->collected % trainer->step.options.accumulate != 0)
+        return STATUS_OK;
+    trainer->at.step++;
+    trainer->call_steps++;
     watch_counters(trainer);
     report_step(trainer);
     return log_part(trainer);
@@ -127,12 +131,15 @@ static enum status collect_step(struct trainer *trainer) {
 
 /* ---- one epoch ---- */
 
-/* Whether another step may be submitted before `end`. *reason and *halted say why not. */
+/* Whether another batch may be submitted before step `end`. *reason and *halted say why not: only between steps. */
 static bool may_submit(const struct trainer *trainer, uint32_t end, enum status *reason, bool *halted) {
     const struct trainer_options *options = trainer->options;
-    if (trainer->submitted == end)
+    uint32_t steps = trainer->submitted / trainer->step.options.accumulate;
+    if (trainer->submitted % trainer->step.options.accumulate != 0)
+        return true;
+    if (steps == end)
         return false;
-    uint64_t begun = trainer->call_steps + plan_pending(trainer->plan);
+    uint64_t begun = trainer->call_steps + (steps - trainer->at.step);
     *reason = options->should_stop ? options->should_stop(options->user) : STATUS_OK;
     *halted = *reason != STATUS_OK || (options->stop_after && begun >= options->stop_after);
     return !*halted;
@@ -143,9 +150,9 @@ static enum status run_until(struct trainer *trainer, uint32_t end, enum status 
     for (bool more = true; more || plan_pending(trainer->plan);) {
         more = more && may_submit(trainer, end, reason, halted);
         if (more)
-            TRY(submit_step(trainer));
+            TRY(submit_batch(trainer));
         if (plan_pending(trainer->plan) > (more ? plan_slots(trainer->plan) - 1 : 0))
-            TRY(collect_step(trainer));
+            TRY(collect_batch(trainer));
     }
     return STATUS_OK;
 }
@@ -164,7 +171,8 @@ static uint32_t next_save(const struct trainer *trainer) {
 /* Steps up to the end of the epoch, or until training shall stop, saving on the way. */
 static enum status run_steps(struct trainer *trainer, enum status *reason, bool *halted) {
     order_shuffle(trainer->order, trainer->train_count, trainer->options->seed, trainer->at.epoch);
-    trainer->submitted = trainer->steps_first = trainer->at.step;
+    trainer->steps_first = trainer->at.step;
+    trainer->submitted = trainer->collected = trainer->at.step * trainer->step.options.accumulate;
     trainer->steps_ns = clock_ns();
     trainer->part = trainer->at;
     TRY(run_until(trainer, next_save(trainer), reason, halted));
@@ -199,9 +207,9 @@ static bool is_better(const struct trainer_epoch *epoch, const struct trainer_ep
 }
 
 static struct trainer_epoch sum_up(const struct trainer *trainer) {
-    double images = (double)trainer->steps * trainer->step.options.batch;
+    double images = (double)trainer->steps * trainer->images;
     double seconds = seconds_since(trainer->steps_ns);
-    double here = (double)(trainer->steps - trainer->steps_first) * trainer->step.options.batch;
+    double here = (double)(trainer->steps - trainer->steps_first) * trainer->images;
     return (struct trainer_epoch){
         .epoch = trainer->at.epoch + 1,
         .epochs = trainer->options->epochs,

@@ -9,7 +9,7 @@
 
 /* Where training is; all of it is in a checkpoint. */
 struct position {
-    uint32_t epoch, step;       /* of the next step to collect */
+    uint32_t epoch, step;       /* of the next step to finish */
     double loss_sum, right_sum; /* of the epoch so far, by image */
     struct plateau plateau;
     struct trainer_epoch best; /* epoch 0: none; seconds are not kept */
@@ -35,17 +35,18 @@ struct trainer {
     struct plan *plan;
     struct evaluator evaluator;
     struct schedule schedule;
-    uint32_t steps; /* an epoch */
+    uint32_t steps;  /* an epoch; each updates the parameters once */
+    uint32_t images; /* a step */
     uint32_t *order;
     struct run_log log;
     struct profile profile;
     struct position at;
-    struct position part; /* where the part of the epoch began that the log has not seen */
-    uint32_t submitted;   /* steps of this epoch */
-    uint64_t call_steps;  /* collected in this call */
-    uint64_t call_ns;     /* when the call began */
-    uint64_t steps_ns;    /* when this epoch's steps began, in this call */
-    uint32_t steps_first; /* and with which step */
+    struct position part;          /* where the part of the epoch began that the log has not seen */
+    uint32_t submitted, collected; /* batches of this epoch: step.options.accumulate make a step */
+    uint64_t call_steps;           /* finished in this call */
+    uint64_t call_ns;              /* when the call began */
+    uint64_t steps_ns;             /* when this epoch's steps began, in this call */
+    uint32_t steps_first;          /* and with which step */
     struct vk_counters counters;
     struct kept kept;
     bool recovered;     /* from the loss of the device */

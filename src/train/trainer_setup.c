@@ -22,10 +22,12 @@ static enum status load_data(struct trainer *trainer) {
         test->count = MIN(test->count, options->test_limit);
     trainer->train_count = dataset_split(training->count, options->validation_split);
     trainer->validation_count = training->count - trainer->train_count;
-    trainer->steps = trainer->train_count / options->step.batch;
+    uint64_t images = (uint64_t)options->step.batch * options->step.accumulate;
+    trainer->steps = (uint32_t)(trainer->train_count / images);
+    trainer->images = (uint32_t)images;
     if (trainer->steps == 0)
-        return fail(STATUS_USAGE, "%u training images of %s do not fill one batch of %u", trainer->train_count,
-                    options->data, options->step.batch);
+        return fail(STATUS_USAGE, "%u training images of %s do not fill one step of %u batches of %u",
+                    trainer->train_count, options->data, options->step.accumulate, options->step.batch);
     return STATUS_OK;
 }
 
