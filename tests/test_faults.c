@@ -43,7 +43,7 @@ static struct rvk_context *open_context(void) {
     return context;
 }
 
-/* Two epochs of four steps, with validation and augmentation. */
+/* Two epochs of four steps, with validation and augmentation; a checkpoint within each. */
 static struct rvk_train_options small(const char *out) {
     return (struct rvk_train_options){
         .model = "resnet8",
@@ -52,6 +52,7 @@ static struct rvk_train_options small(const char *out) {
         .eval_batch = 32,
         .epochs = 2,
         .validation_split = 0.2,
+        .save_steps = 3,
         .out = out,
         .overwrite = true,
     };

@@ -1,11 +1,13 @@
 #!/bin/sh
 # Installs what the tests need, checks the format of the sources, builds with warnings as errors, runs every test, and
 # runs the tests once more under AddressSanitizer and UndefinedBehaviorSanitizer. At the end, a report of speed.
-#   sh tools/test.sh [--quick]          --quick leaves the sanitizers and the report out
+#   sh tools/test.sh [--quick | --long]   --quick leaves the sanitizers and the report out;
+#                                         --long also runs what takes hours: more rounds of the tests labelled long
 set -eu
 cd "$(dirname "$0")/.."
-quick=no
+quick=no long=no
 [ "${1:-}" = --quick ] && quick=yes
+[ "${1:-}" = --long ] && long=yes
 sh tools/setup.sh --tests
 
 if command -v clang-format >/dev/null 2>&1; then
@@ -22,6 +24,6 @@ check() {
     ctest --test-dir "$folder" --output-on-failure "$@"
 }
 
-check release build
+if [ $long = yes ]; then check release build; else check release build -LE '^long$'; fi
 # Other drivers and the long programs show the sanitizers no other code of ours.
-[ $quick = yes ] || check asan build-asan -E '\.(swiftshader|validated)$|^(mutants|learn)$'
+[ $quick = yes ] || check asan build-asan -LE '^long$' -E '\.(swiftshader|validated)$|^(mutants|learn)$'
