@@ -55,6 +55,13 @@ void rvk_set_log(void (*log)(void *user, bool warning, const char *message), voi
 
 /* ---- devices ---- */
 
+/* A number or, as 0 or 1, a feature of a device: what is believed of it and what the device itself says. */
+struct rvk_limit {
+    const char *name; /* "maxComputeSharedMemorySize" */
+    uint64_t value, offered;
+};
+enum { RVK_LIMITS = 32 };
+
 struct rvk_device {
     char name[256];
     char driver[256]; /* name and version, as the driver spells them */
@@ -62,7 +69,8 @@ struct rvk_device {
     char kind[16];    /* "discrete", "integrated", "virtual", "cpu", "other"; "reference": see rvk_open_options */
     uint64_t memory_bytes;
     bool usable;
-    char why_not[128]; /* what is missing when it is not usable */
+    char why_not[128];                   /* what is missing when it is not usable */
+    struct rvk_limit limits[RVK_LIMITS]; /* ends with a NULL name */
 };
 
 /*
@@ -83,11 +91,20 @@ struct rvk_open_options {
     bool no_cache;           /* do not keep compiled pipelines in the user's cache folder */
     bool no_tuned;           /* do not use what rvk_tune measured on this device */
     bool validation;         /* load the Khronos validation layer */
+    const char *limits; /* "NAME=VALUE,..." (NAME: see rvk_limit_names; VALUE: a whole number, also with KiB, MiB or
+                           GiB, or on or off): believe less of the device. "minimum": believe what the Vulkan
+                           specification promises of every device. Nothing is then tuned or read from tuning */
 };
 
-/* RVK_DEVICE, RVK_MEMORY; RVK_USAGE when several devices match the name. Close with rvk_close. Any thread. */
+/*
+ * RVK_DEVICE, RVK_MEMORY; RVK_USAGE when several devices match the name, and for limits that are unknown, above what
+ * the device offers, or a subgroup size that it cannot be made to run. Close with rvk_close. Any thread.
+ */
 enum rvk_status rvk_open(const struct rvk_open_options *options, struct rvk_context **context);
 void rvk_close(struct rvk_context *context);
+
+/* What the limits of rvk_open_options may name; ends with NULL. Any thread. */
+const char *const *rvk_limit_names(void);
 
 /* The device that the context took. */
 void rvk_get_device(const struct rvk_context *context, struct rvk_device *device);
@@ -188,7 +205,7 @@ struct rvk_train_options {
     const char *model;       /* "resnet20" */
     const char *style;       /* "torch" or "keras": padding, bias, epsilon, momentum, initialization, penalty */
     const char *data;        /* "fashion-mnist", see rvk_open_data */
-    uint32_t limit;          /* only the first images of the training set; 0: all */
+    uint32_t train_limit;    /* only the first images of the training set; 0: all */
     uint32_t test_limit;     /* only the first images of the test set; 0: all */
     double validation_split; /* the last share of the training set is kept for validation; 0: none */
     const char *normalize;   /* "channel": mean and deviation of each channel; "pixel": mean of each pixel, /255 */

@@ -1,29 +1,19 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// x[i] = (byte - mean) * scale of image indices[i], shifted and flipped by the choices of (seed, epoch, index): one vec4 of
-// one pixel an invocation. This dispatch holds images first_image .. first_image + image_count - 1.
-#include "random.glsl"
+// x[place] = (byte - mean) * scale of an image, shifted and flipped as gather_choices.comp chose: one vec4 of one pixel an
+// invocation. This dispatch holds images first_image .. first_image + image_count - 1.
 #include "tensor.glsl"
 
 layout(local_size_x = 64) in;
 INPUT_UINT(0, bytes);
-INPUT_UINT(1, indices);
-INPUT_UINT(2, clock); // seed, epoch
-INPUT(3, mean);
-INPUT(4, scale);
-OUTPUT(5, x);
+layout(set = 0, binding = 1, std430) readonly buffer choices_block { uvec4 choices[]; }; // index, rows, columns, flip
+INPUT(2, table); // mean and scale by turns, see gather_table.comp
+OUTPUT(3, x);
 layout(push_constant) uniform Push {
     uint batch, height, width, channels, first_image, image_count;
     uint total_count; // of images in all parts
-    uint mean_per_pixel, shift, flip, nearest;
+    uint mean_per_pixel, nearest;
 };
-
-// Purposes of random numbers, see src/ops/gather.c.
-const uint ROWS = 0u, COLUMNS = 1u, FLIP = 2u;
-
-uint choose(uint purpose, uint index, uint count) {
-    return random_below(clock[0], 0x67610000u + 4u * clock[1] + purpose, index, count);
-}
 
 // Bytes 4 quad .. 4 quad + 3 of the pixel that starts at byte `start`; those past its channels are any bytes.
 vec4 load_bytes(uint start, uint quad) {
@@ -39,7 +29,8 @@ void main() {
     uint place = target / quads / width / height;
     if (place >= batch)
         return;
-    uint index = indices[place];
+    uvec4 choice = choices[place];
+    uint index = choice.x;
     if (index >= total_count) {
         if (first_image == 0u)
             x[target] = vec4(0.0);
@@ -47,16 +38,12 @@ void main() {
     }
     if (index - first_image >= image_count)
         return;
-    ivec2 source = ivec2(row, column);
-    if (flip != 0u && choose(FLIP, index, 2u) == 1u)
-        source.y = int(width) - 1 - source.y;
-    if (shift != 0u)
-        source += ivec2(choose(ROWS, index, 2u * shift + 1u), choose(COLUMNS, index, 2u * shift + 1u)) - int(shift);
+    ivec2 source = ivec2(row, choice.w != 0u ? int(width) - 1 - int(column) : int(column)) + ivec2(choice.yz);
     ivec2 edge = clamp(source, ivec2(0), ivec2(height, width) - 1);
-    uint pixel = uint(edge.x) * width + uint(edge.y);
+    uint pixel = uint(edge.x) * width + uint(edge.y), at = (mean_per_pixel != 0u ? pixel * quads : 0u) + quad;
     vec4 value = load_bytes(((index - first_image) * height * width + pixel) * channels, quad);
     if (nearest == 0u && source != edge)
         value = vec4(0.0);
     // The padding of scale is zero, so that of x is.
-    x[target] = (value - LOAD(mean, (mean_per_pixel != 0u ? pixel * quads : 0u) + quad)) * LOAD(scale, quad);
+    x[target] = (value - LOAD(table, 2u * at)) * LOAD(table, 2u * at + 1u);
 }

@@ -234,11 +234,10 @@ static inline void assert_lowering(const struct call *call, const struct device_
         fail_msg("%s: no form applies", call->op->name);
 }
 
-/* All cases of an op, long ones too, on the weakest device that has this many storage buffers for a kernel. */
-static inline void assert_case_lowerings_with(const char *op, uint32_t storage_buffers) {
+/* All cases of an op, long ones too, on the weakest device that the specification allows. */
+static inline void assert_case_lowerings(const char *op) {
     struct device_facts facts;
     facts_minimum(&facts);
-    facts.max_storage_buffers = storage_buffers;
     for (const char *const *line = op_find(op)->cases; *line; line++) {
         struct graph graph;
         tensor_id in[OP_INPUTS];
@@ -251,11 +250,6 @@ static inline void assert_case_lowerings_with(const char *op, uint32_t storage_b
         assert_lowering(&call, &facts);
         graph_destroy(&graph);
     }
-}
-
-/* The same on the weakest device that the specification allows. */
-static inline void assert_case_lowerings(const char *op) {
-    assert_case_lowerings_with(op, 4);
 }
 
 #endif

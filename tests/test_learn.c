@@ -37,7 +37,7 @@ static void test_overfit(void **state) {
     (void)state;
     struct rvk_train_options options = {
         .model = "resnet8",
-        .limit = 256,
+        .train_limit = 256,
         .test_limit = 1,
         .augment = "none",
         .batch = 32,
@@ -56,7 +56,7 @@ static void test_generalize(void **state) {
     (void)state;
     struct rvk_train_options options = {
         .model = "resnet20",
-        .limit = 1280,
+        .train_limit = 1280,
         .test_limit = 1000,
         .batch = 32,
         .epochs = 3,

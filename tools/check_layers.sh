@@ -10,7 +10,7 @@ allowed() {
     case $1 in
     base) echo base ;;
     ir) echo ir base ;;
-    vk) echo vk base ir/facts.h ;;
+    vk) echo vk base ir/facts.h ir/limits.h ;;
     ops) # the files of one family (conv.c, conv_plain.c, conv_forms.h) may share headers, no other
         family=$(basename "$2" | sed 's/[_.].*//')
         echo ir base "ops/${family}_*" ;;

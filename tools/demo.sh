@@ -40,7 +40,7 @@ if [ "$kind" = cpu ] && [ "$speed" -lt 5000 ]; then
     images=$((speed * 160 / 2 / 1000 * 1000))
     [ $images -ge 4000 ] || images=4000
     [ $images -le 60000 ] || images=60000
-    set -- --model resnet8 --batch 64 --limit $images --epochs 2 --lr 0.1 --augment flip
+    set -- --model resnet8 --batch 64 --train-limit $images --epochs 2 --lr 0.1 --augment flip
 else
     epochs=$((speed / 3 * 600 / 57000))
     [ $epochs -ge 3 ] || epochs=3

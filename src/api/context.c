@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "ir/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,17 @@ void rvk_set_log(void (*log)(void *user, bool warning, const char *message), voi
 
 /* ---- devices ---- */
 
+_Static_assert((int)LIMIT_COUNT < (int)RVK_LIMITS, "struct rvk_device has no room for all limits");
+
+const char *const *rvk_limit_names(void) {
+    static const char *const names[] = {
+#define X(name, type, field) #name,
+        LIMITS(X)
+#undef X
+            NULL};
+    return names;
+}
+
 static struct rvk_device describe(const struct vk_description *description) {
     static const char *const kinds[] = {
         [DEVICE_OTHER] = "other",       [DEVICE_INTEGRATED] = "integrated",
@@ -53,6 +65,9 @@ static struct rvk_device describe(const struct vk_description *description) {
     snprintf(device.api, sizeof device.api, "%s", description->api);
     snprintf(device.kind, sizeof device.kind, "%s", kinds[description->facts.kind]);
     snprintf(device.why_not, sizeof device.why_not, "%s", description->why_not);
+    for (int i = 0; i < LIMIT_COUNT && description->facts.kind != DEVICE_REFERENCE; i++)
+        device.limits[i] = (struct rvk_limit){limit_table[i].name, limit_get(&limit_table[i], &description->facts),
+                                              limit_get(&limit_table[i], &description->offered)};
     return device;
 }
 
@@ -86,9 +101,9 @@ enum status api_require_kernels(const struct rvk_context *context) {
                : STATUS_OK;
 }
 
-/* Other kernels than the embedded ones are not what was measured. */
+/* Other kernels than the embedded ones, or other limits than the device's own, are not what was measured. */
 static void find_tuning(struct rvk_context *context, const struct rvk_open_options *options) {
-    if (options->kernel_path || is_reference(context))
+    if (options->kernel_path || is_reference(context) || vk_lowered(context->device))
         return;
     context->tuning_path = tuning_path(vk_describe(context->device));
     if (!context->tuning_path || options->no_tuned)
@@ -103,7 +118,11 @@ static void find_tuning(struct rvk_context *context, const struct rvk_open_optio
 
 static enum status open_context(const struct rvk_open_options *options, struct rvk_context **context) {
     char *cache = options->no_cache ? NULL : file_cache_path("pipelines");
-    struct vk_options vk = {options->device, options->kernel_path, cache, options->validation};
+    struct vk_options vk = {.device = options->device,
+                            .kernel_path = options->kernel_path,
+                            .cache_path = cache,
+                            .validation = options->validation,
+                            .limits = options->limits};
     enum status status = memory_zeroed(1, sizeof **context, context);
     if (status == STATUS_OK)
         status = vk_open(&vk, &(*context)->device);

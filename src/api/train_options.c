@@ -68,7 +68,7 @@ struct field {
 /* The options that belong to the run and not to one call. */
 static const struct field fields[] = {
     FIELD(TEXT, model),           FIELD(TEXT, style),       FIELD(TEXT, data),
-    FIELD(WHOLE, limit),          FIELD(WHOLE, test_limit), FIELD(REAL, validation_split),
+    FIELD(WHOLE, train_limit),    FIELD(WHOLE, test_limit), FIELD(REAL, validation_split),
     FIELD(TEXT, normalize),       FIELD(TEXT, augment),     FIELD(WHOLE, shift),
     FIELD(WHOLE, epochs),         FIELD(WHOLE, batch),      FIELD(WHOLE, eval_batch),
     FIELD(WHOLE, seed),           FIELD(TEXT, optimizer),   FIELD(REAL, learning_rate),
@@ -219,7 +219,7 @@ enum status train_options_convert(const struct rvk_train_options *options, struc
         .schedule = {.rate = options->learning_rate, .factor = options->factor, .patience = options->patience},
         .warmup_epochs = options->warmup,
         .data = options->data,
-        .limit = options->limit,
+        .train_limit = options->train_limit,
         .test_limit = options->test_limit,
         .validation_split = options->validation_split,
         .epochs = options->epochs,

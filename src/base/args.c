@@ -132,16 +132,27 @@ static enum status read_value(const struct option *option, const char *where, co
     case OPTION_CHOICE:
         return read_choice(option, where, text, field);
     case OPTION_TEXT:
+    case OPTION_LIST:
         *(const char **)field = text;
     }
     return STATUS_OK;
+}
+
+/* A copy of `text`, behind what the same source already said of an option that is a list; NULL: out of memory. */
+static char *copy_value(const struct option_setting *setting, enum option_source source, const char *text) {
+    const char *before = setting->option->type == OPTION_LIST && setting->source == source ? setting->text : NULL;
+    size_t size = strlen(text) + (before ? strlen(before) + 1 : 0) + 1;
+    char *copy = malloc(size);
+    if (copy)
+        snprintf(copy, size, "%s%s%s", before ? before : "", before ? "," : "", text);
+    return copy;
 }
 
 /* Gives an option the value `text` unless a stronger source already did. */
 static enum status set(struct option_setting *setting, enum option_source source, const char *where, const char *text) {
     if (setting->source > source)
         return STATUS_OK;
-    char *copy = strdup(text);
+    char *copy = copy_value(setting, source, text);
     if (!copy)
         return fail(STATUS_MEMORY, "out of memory while reading the options");
     enum status status = read_value(setting->option, where, copy, setting->field);

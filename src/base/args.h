@@ -20,6 +20,7 @@ enum option_type {
     OPTION_REAL,   /* double in [minimum, maximum], finite */
     OPTION_TEXT,   /* const char *, NULL when not given and without a default */
     OPTION_CHOICE, /* const char *, one of the words of `value` */
+    OPTION_LIST,   /* const char *: as a text, but given again it adds to its list, with a comma between */
 };
 
 struct option {

@@ -21,6 +21,7 @@ struct common {
     bool help, print_config, json, verbose;
     const char *device, *kernels; /* only of commands that open a device */
     bool validation, no_cache, no_tuned;
+    const char *limit;
 };
 
 struct cli {

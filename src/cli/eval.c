@@ -5,7 +5,7 @@
 
 static struct values {
     const char *weights, *data;
-    uint32_t batch, limit;
+    uint32_t batch, count;
     bool training;
 } values;
 
@@ -15,7 +15,7 @@ static const struct option options[] = {
     OPTION(OPTION_TEXT, "weights", weights, "FILE", NULL, "a checkpoint of 'resnet-vk train'", 0, 0),
     OPTION(OPTION_TEXT, "data", data, "SPEC", NULL, "data set; as in training if not given", 0, 0),
     OPTION(OPTION_FLAG, "training", training, NULL, NULL, "its training images instead of its test images", 0, 0),
-    OPTION(OPTION_WHOLE, "limit", limit, "N", "0", "only the first images; 0: all", 0, UINT32_MAX),
+    OPTION(OPTION_WHOLE, "count", count, "N", "0", "only the first images; 0: all", 0, UINT32_MAX),
     OPTION(OPTION_WHOLE, "batch", batch, "N", "256", "images a step", 1, 65536),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
@@ -59,7 +59,7 @@ static enum rvk_status evaluate(struct cli *cli, struct rvk_model *model, struct
     struct result result = {.count = numbers, .correct = numbers + classes};
     if (!numbers)
         return cli_fail(RVK_MEMORY, "out of memory for %u classes", classes);
-    enum rvk_status status = rvk_evaluate(model, data, 0, values.limit, &result.all, result.count, result.correct);
+    enum rvk_status status = rvk_evaluate(model, data, 0, values.count, &result.all, result.count, result.correct);
     if (status == RVK_OK && cli->common.json)
         print_json(cli, data, &result);
     else if (status == RVK_OK)

@@ -26,6 +26,7 @@ static const struct option device_options[] = {
     COMMON(OPTION_FLAG, "no-cache", no_cache, NULL, NULL, "keep no compiled pipelines in the user's cache folder"),
     COMMON(OPTION_FLAG, "no-tuned", no_tuned, NULL, NULL, "ignore what 'resnet-vk tune' measured"),
     COMMON(OPTION_FLAG, "validation", validation, NULL, NULL, "load the Khronos validation layer"),
+    COMMON(OPTION_LIST, "limit", limit, "NAME=VALUE,...", NULL, "believe less of the device than it offers, see below"),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
 
@@ -44,11 +45,26 @@ static void print_overview(FILE *file) {
             "non-finite; 8 input/output; 130 / 143 interrupted, state saved.\n");
 }
 
+/* What --limit takes, in lines of at most 104 characters. */
+static void print_limits(void) {
+    size_t used = 104;
+    printf("\n--limit lowers some of the limits below, or all of them to what every Vulkan device must have: --limit\n"
+           "minimum. Values are whole numbers, also with KiB, MiB or GiB, and on or off for features; 'resnet-vk\n"
+           "devices --json' lists what a device offers.");
+    for (const char *const *name = rvk_limit_names(); *name; name++) {
+        size_t length = strlen(*name) + 2;
+        used = used + length > 104 ? length : used + length;
+        printf("%s%s%s", used == length ? "\n  " : " ", *name, name[1] ? "," : "\n");
+    }
+}
+
 static void print_help(const struct command *command, const struct option_group *groups) {
     printf("resnet-vk %s: %s\n\nUsage: resnet-vk %s [options]\n", command->name, command->summary, command->name);
     if (command->about)
         printf("\n%s", command->about);
     args_help(groups, stdout);
+    if (command->device)
+        print_limits();
     printf("\nEvery option can also be given in a --config file or as RESNET_VK_NAME in the environment; the command\n"
            "line is stronger than the environment, which is stronger than the file.\n");
 }
@@ -74,12 +90,31 @@ static void join_groups(struct cli *cli, struct option_group groups[GROUPS]) {
     groups[count] = (struct option_group){NULL, NULL, NULL};
 }
 
-/* Says which device was taken. */
+/* Says which device was taken, and what is believed of it other than what it offers. */
 static void print_device(const struct cli *cli) {
     struct rvk_device device;
+    const char *before = "limits lowered: ";
     rvk_get_device(cli->context, &device);
     fprintf(stderr, "device: %s (%s, %s%s%s%s)\n", device.name, device.kind, *device.api ? "Vulkan " : "", device.api,
             *device.api ? ", " : "", device.driver);
+    for (const struct rvk_limit *limit = device.limits; limit->name; limit++)
+        if (limit->value != limit->offered) {
+            fprintf(stderr, "%s%s %llu (of %llu)", before, limit->name, (unsigned long long)limit->value,
+                    (unsigned long long)limit->offered);
+            before = ", ";
+        }
+    if (*before == ',')
+        fputc('\n', stderr);
+}
+
+/* A plain number is meant for the images. */
+static enum rvk_status check_limit(const char *text) {
+    if (!text || !*text || text[strspn(text, "0123456789")])
+        return RVK_OK;
+    return cli_fail(RVK_USAGE,
+                    "--limit takes NAME=VALUE, a limit of the device, not '%s'; how many images are used is said by "
+                    "--train-limit and --test-limit of train, and --count of eval and predict",
+                    text);
 }
 
 static enum rvk_status run(struct cli *cli) {
@@ -89,9 +124,12 @@ static enum rvk_status run(struct cli *cli) {
         .no_cache = cli->common.no_cache,
         .no_tuned = cli->common.no_tuned,
         .validation = cli->common.validation,
+        .limits = cli->common.limit,
     };
     rvk_set_log(print_log, &cli->common);
-    enum rvk_status status = cli->command->device ? rvk_open(&options, &cli->context) : RVK_OK;
+    enum rvk_status status = check_limit(cli->common.limit);
+    if (status == RVK_OK && cli->command->device)
+        status = rvk_open(&options, &cli->context);
     if (cli->context && !cli->common.json)
         print_device(cli);
     if (status == RVK_OK)

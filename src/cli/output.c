@@ -26,6 +26,7 @@ static json_t *option_value(const struct option *option, const void *field) {
         return json_real(*(const double *)field);
     case OPTION_TEXT:
     case OPTION_CHOICE:
+    case OPTION_LIST:
         text = *(const char *const *)field;
         return text ? json_string(text) : json_null();
     }
@@ -49,8 +50,15 @@ static json_t *all_options(const struct args *args) {
 }
 
 json_t *cli_device(const struct rvk_device *device) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:I}", "name", device->name, "driver", device->driver, "api", device->api,
-                     "kind", device->kind, "memory_bytes", (json_int_t)device->memory_bytes);
+    json_t *limits = json_object(), *lowered = json_object();
+    for (const struct rvk_limit *limit = device->limits; limit->name; limit++) {
+        json_object_set_new(limits, limit->name, json_integer((json_int_t)limit->value));
+        if (limit->value != limit->offered)
+            json_object_set_new(lowered, limit->name, json_integer((json_int_t)limit->offered));
+    }
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "name", device->name, "driver", device->driver, "api",
+                     device->api, "kind", device->kind, "memory_bytes", (json_int_t)device->memory_bytes, "limits",
+                     limits, "lowered_from", lowered);
 }
 
 json_t *cli_record(const struct cli *cli, json_t *options) {

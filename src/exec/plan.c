@@ -17,6 +17,12 @@
 
 /* ---- lowering ---- */
 
+static enum status name_node(const struct plan *plan, size_t index, enum status status) {
+    const struct node *node = &plan->graph->nodes[index];
+    return status == STATUS_OK ? status
+                               : fail_prefix(status, "%s%s%s", node->scope, *node->scope ? " " : "", node->op->name);
+}
+
 /* The form called `name` (NULL: the first) that lowers the call in this variant, or NULL. */
 static const struct form *find_form(const struct plan *plan, const struct call *call, const char *name,
                                     uint32_t variant, struct lowering *lowering) {
@@ -45,9 +51,7 @@ static enum status lower_node(const struct plan *plan, size_t index, struct lowe
         *form = found->name;
         return STATUS_OK;
     }
-    const struct node *node = &plan->graph->nodes[index];
-    return fail(STATUS_DEVICE, "%s%s%s: no form of this op runs on %s with these shapes", node->scope,
-                *node->scope ? " " : "", call.op->name, vk_facts(plan->device)->name);
+    return name_node(plan, index, op_refuse(&call, vk_facts(plan->device)));
 }
 
 static void count_node(struct plan *plan, size_t index, const struct lowering *lowering) {
@@ -81,6 +85,9 @@ static enum status create_arena(struct plan *plan) {
     size_t count = plan->graph->tensor_count + plan->graph->node_count * LOWERING_SCRATCH;
     uint64_t total;
     plan->arena_unit = vk_facts(plan->device)->max_allocation / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT;
+    if (plan->arena_unit == 0)
+        return fail(STATUS_MEMORY, "tensors need allocations of %d bytes at least, %s allows %llu", TENSOR_ALIGNMENT,
+                    vk_facts(plan->device)->name, (unsigned long long)vk_facts(plan->device)->max_allocation);
     if (plan->options.guarded) {
         total = spread(plan->blocks, count);
         if (total > plan->arena_unit)
@@ -175,20 +182,27 @@ static struct vk_range operand_range(const struct plan *plan, size_t index, cons
     return range;
 }
 
-/* The variant that reads through texel buffers is taken where the device prefers it and every range fits. */
+static bool texels_fit(const struct bound_dispatch *bound, const struct device_facts *facts) {
+    const struct vk_interface *interface = vk_kernel_interface(bound->kernel);
+    bool fit = true;
+    for (uint32_t i = 0; i < interface->binding_count && i < bound->range_count; i++)
+        fit &= !interface->bindings[i].texels || bound->ranges[i].bytes / 16 <= facts->max_texel_elements;
+    return fit;
+}
+
+/*
+ * The variant that reads through texel buffers is taken where the device prefers it, has enough of them, and every
+ * range fits.
+ */
 static enum status choose_kernel(const struct plan *plan, const struct dispatch *dispatch,
                                  struct bound_dispatch *bound) {
     const struct device_facts *facts = vk_facts(plan->device);
     snprintf(bound->kernel_name, sizeof bound->kernel_name, "%s.texels", dispatch->kernel);
     if (facts->prefers_texels && vk_kernel_exists(plan->device, bound->kernel_name)) {
-        TRY(vk_kernel_get(plan->device, bound->kernel_name, dispatch->constants, dispatch->constant_count,
-                          dispatch->subgroup_size, &bound->kernel));
-        const struct vk_interface *interface = vk_kernel_interface(bound->kernel);
-        bool fits = true;
-        for (uint32_t i = 0; i < interface->binding_count && i < bound->range_count; i++)
-            fits &= !interface->bindings[i].texels || bound->ranges[i].bytes / 16 <= facts->max_texel_elements;
-        if (fits)
-            return STATUS_OK;
+        enum status status = vk_kernel_get(plan->device, bound->kernel_name, dispatch->constants,
+                                           dispatch->constant_count, dispatch->subgroup_size, &bound->kernel);
+        if (status != STATUS_MEMORY && (status != STATUS_OK || texels_fit(bound, facts)))
+            return status;
     }
     snprintf(bound->kernel_name, sizeof bound->kernel_name, "%s", dispatch->kernel);
     return vk_kernel_get(plan->device, bound->kernel_name, dispatch->constants, dispatch->constant_count,
@@ -229,12 +243,6 @@ static enum status find_barriers(struct plan *plan) {
     }
     hazards_destroy(&hazards);
     return status;
-}
-
-static enum status name_node(const struct plan *plan, size_t index, enum status status) {
-    const struct node *node = &plan->graph->nodes[index];
-    return status == STATUS_OK ? status
-                               : fail_prefix(status, "%s%s%s", node->scope, *node->scope ? " " : "", node->op->name);
 }
 
 static enum status bind_all(struct plan *plan, const struct lowering *lowerings, const char *const *forms) {

@@ -201,12 +201,29 @@ static enum status applies(const struct store *store, const struct verify_case *
     return status;
 }
 
+/* A case that no form runs is no success: names the limit that is in the way. */
+static enum status refuse(const struct store *store, const struct verify_case *parsed, const char *line) {
+    struct graph graph;
+    size_t node;
+    graph_create(&graph);
+    enum status status = verify_case_build(parsed, &graph, &node);
+    if (status == STATUS_OK) {
+        struct call call;
+        graph_call(&graph, node, &call);
+        status = op_refuse(&call, vk_facts(store_device(store)));
+        status = fail_prefix(status, "%s %s", parsed->op->name, line + (*line == '+'));
+    }
+    graph_destroy(&graph);
+    return status;
+}
+
 static enum status run_forms(struct store *store, const struct verify_options *options, const struct op *op,
                              const char *line, const char *other_line, struct verify_summary *summary) {
     struct verify_case parsed, other;
     TRY(verify_case_parse(op, line, &parsed));
     if (other_line)
         TRY(verify_case_parse(op, other_line, &other));
+    bool any = options->form != NULL;
     for (const struct form *form = op->forms; form->name; form++) {
         bool answer = false, exact = false;
         if (options->form && strcmp(options->form, form->name) != 0)
@@ -214,8 +231,9 @@ static enum status run_forms(struct store *store, const struct verify_options *o
         TRY(applies(store, &parsed, form, options->variant, &answer, &exact));
         if (answer)
             TRY(run_kinds(store, options, &parsed, other_line ? &other : NULL, line, form->name, exact, summary));
+        any |= answer;
     }
-    return STATUS_OK;
+    return any ? STATUS_OK : refuse(store, &parsed, line);
 }
 
 static bool wanted(const struct verify_options *options, const char *line) {

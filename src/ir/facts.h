@@ -34,11 +34,15 @@ struct device_facts {
     uint32_t max_loop_steps;      /* iterations of all loops of one invocation together: lavapipe leaves its loops
                                      after 65,535 without a word, and the results are wrong */
     uint32_t subgroup_size;
-    uint32_t least_subgroup; /* the smallest size that a kernel in compute may require; 0: none may be required */
-    uint32_t max_subgroups;  /* of a workgroup with such a size; 0: any number */
-    bool matrix_units;       /* offers cooperative matrices (AMD: from RDNA3 on) */
-    bool subgroup_shuffle;   /* shuffle, and full subgroups of known order, in compute */
-    bool prefers_texels;     /* reads through RGBA32F texel buffers are faster than storage buffers (lavapipe) */
+    uint32_t least_subgroup;    /* the smallest size that a kernel in compute may require; 0: none may be required */
+    uint32_t most_subgroup;     /* the largest one; 0: none */
+    uint32_t max_subgroups;     /* of a workgroup with such a size; 0: any number */
+    bool size_control;          /* full subgroups may be required in compute (VK_EXT_subgroup_size_control) */
+    bool matrix_units;          /* offers cooperative matrices (AMD: from RDNA3 on) */
+    bool subgroup_shuffle;      /* shuffle, and full subgroups of known order, in compute */
+    bool float16, int16, int64; /* kernels may compute with these types */
+    bool storage16;             /* kernels may read and write 16-bit values in storage buffers */
+    bool prefers_texels;        /* reads through RGBA32F texel buffers are faster than storage buffers (lavapipe) */
 };
 
 /* Fills `facts` with the minimums that the Vulkan 1.1 specification promises (16 KiB shared, 128 invocations, ...). */

@@ -1,10 +1,13 @@
 #include "ir/op.h"
 
+#include "base/memory.h"
 #include "ir/graph.h"
+#include "ir/limits.h"
 #include "ir/slice.h"
 
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct op *op_find(const char *name) {
@@ -45,6 +48,49 @@ bool form_lower(const struct form *form, uint32_t variant, const struct call *ca
     memset(lowering, 0, sizeof *lowering);
     lowering->variant = variant;
     return slice_lower(form, call, facts, lowering) && variant <= lowering->variants;
+}
+
+static bool lowers(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    for (const struct form *form = call->op->forms; form->name; form++)
+        if (form_lower(form, 0, call, facts, lowering))
+            return true;
+    return false;
+}
+
+/* The least value of a limit with which the call can be lowered, by halving; 0: none helps. */
+static uint64_t find_need(const struct call *call, const struct device_facts *facts, const struct limit *limit,
+                          struct lowering *lowering) {
+    struct device_facts better = *facts;
+    uint64_t below = limit_get(limit, facts), need = limit->type == LIMIT_FEATURE ? 1 : UINT64_C(1) << 31;
+    need = limit->type == LIMIT_64 ? UINT64_C(1) << 40 : need;
+    limit_set(limit, &better, need);
+    if (need <= below || !lowers(call, &better, lowering))
+        return 0;
+    while (need - below > 1) {
+        uint64_t middle = below + (need - below) / 2;
+        limit_set(limit, &better, middle);
+        if (lowers(call, &better, lowering))
+            need = middle;
+        else
+            below = middle;
+    }
+    return need;
+}
+
+enum status op_refuse(const struct call *call, const struct device_facts *facts) {
+    struct lowering *lowering;
+    uint64_t need = 0;
+    const struct limit *limit = limit_table;
+    TRY(memory_zeroed(1, sizeof *lowering, &lowering));
+    for (; limit < limit_table + LIMIT_COUNT && need == 0; limit++)
+        need = find_need(call, facts, limit, lowering);
+    free(lowering);
+    if (need == 0)
+        return fail(STATUS_DEVICE, "no form of this op runs on %s with these shapes", facts->name);
+    limit--;
+    return fail(limit->type == LIMIT_FEATURE ? STATUS_DEVICE : STATUS_MEMORY,
+                "it needs %s %llu with these shapes, %s has %llu", limit->name, (unsigned long long)need, facts->name,
+                (unsigned long long)limit_get(limit, facts));
 }
 
 int op_input_index(const struct op *op, const char *name) {

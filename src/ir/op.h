@@ -149,6 +149,9 @@ bool op_rounds_more(const struct op *op, const char *form);
 bool form_lower(const struct form *form, uint32_t variant, const struct call *call, const struct device_facts *facts,
                 struct lowering *lowering);
 
+/* Fails for a call that no form lowers, with the limit that is in the way, what is needed of it and what there is. */
+CHECKED enum status op_refuse(const struct call *call, const struct device_facts *facts);
+
 /* Index of the input or attribute called `name`, or -1. An optional input is found without its '?'. */
 int op_input_index(const struct op *op, const char *name);
 int op_attribute_index(const struct op *op, const char *name);

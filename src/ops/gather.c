@@ -6,6 +6,9 @@
  *
  * The choices are a pure function of (seed, epoch, index of the image): clock = (seed, epoch, step, 0). An index that
  * is no image (0xFFFFFFFF) leaves its place empty: zeros, target 0xFFFFFFFF.
+ *
+ * On a device two kernels come first, which write down the choices, and mean and scale as one table: the kernel that
+ * makes x then has the four storage buffers that every device allows.
  */
 #include "ir/op.h"
 
@@ -15,8 +18,9 @@
 
 enum { IMAGES, LABELS, INDICES, CLOCK, MEAN, SCALE };
 enum { GROUP_SIZE = 64 };
+enum { CHOICES, TABLE }; /* scratch */
 
-/* Streams of random numbers, the same as in shaders/gather_batch.comp: one for each epoch and purpose. */
+/* Streams of random numbers, the same as in shaders/gather_choices.comp: one for each epoch and purpose. */
 enum { PURPOSE_ROWS, PURPOSE_COLUMNS, PURPOSE_FLIP };
 
 static uint32_t choose(const double *clock, uint32_t purpose, uint32_t index, uint32_t count) {
@@ -138,33 +142,62 @@ static void add_labels(struct lowering *lowering, uint32_t batch, uint32_t count
     dispatch->bytes = 12.0 * batch;
 }
 
+static void add_choices(const struct call *call, struct lowering *lowering, uint32_t batch) {
+    struct dispatch *dispatch = lowering_add(lowering, "gather_choices");
+    dispatch_input(dispatch, INDICES);
+    dispatch_input(dispatch, CLOCK);
+    dispatch_scratch(dispatch, CHOICES);
+    dispatch_push(dispatch, batch);
+    dispatch_push(dispatch, attr_u(call, "shift"));
+    dispatch_push(dispatch, attr(call, "flip") != 0);
+    dispatch_linear(dispatch, batch, GROUP_SIZE);
+    dispatch->bytes = 20.0 * batch;
+    lowering->scratch_bytes[CHOICES] = UINT64_C(16) * batch;
+}
+
+static void add_table(const struct call *call, struct lowering *lowering) {
+    uint64_t count = tensor_elements(call->in[MEAN]) / 4;
+    struct dispatch *dispatch = lowering_add(lowering, "gather_table");
+    dispatch_input(dispatch, MEAN);
+    dispatch_input(dispatch, SCALE);
+    dispatch_scratch(dispatch, TABLE);
+    dispatch_push(dispatch, (uint32_t)count);
+    dispatch_push(dispatch, (uint32_t)(tensor_elements(call->in[SCALE]) / 4));
+    dispatch_linear(dispatch, count, GROUP_SIZE);
+    dispatch->bytes = 48.0 * (double)count;
+    lowering->scratch_bytes[TABLE] = 32 * count;
+}
+
+static void add_images(const struct call *call, struct lowering *lowering, uint64_t first, uint64_t images) {
+    struct shape x = call->out[0]->shape;
+    uint64_t image_bytes = (uint64_t)x.d[H] * x.d[W] * x.d[C];
+    struct dispatch *dispatch = lowering_add(lowering, "gather_batch");
+    dispatch_input(dispatch, IMAGES);
+    dispatch_range(dispatch, first * image_bytes, round_up(images * image_bytes, 4));
+    dispatch_scratch(dispatch, CHOICES);
+    dispatch_scratch(dispatch, TABLE);
+    dispatch_output(dispatch, 0);
+    const uint32_t words[] = {
+        x.d[N], x.d[H], x.d[W], x.d[C], (uint32_t)first, (uint32_t)images, call->in[IMAGES]->shape.d[N]};
+    for (size_t i = 0; i < COUNT(words); i++)
+        dispatch_push(dispatch, words[i]);
+    dispatch_push(dispatch, mean_per_pixel(call));
+    dispatch_push(dispatch, attr(call, "nearest") != 0);
+    dispatch_linear(dispatch, tensor_elements(call->out[0]) / 4, GROUP_SIZE);
+    dispatch->bytes = 5.0 * (double)tensor_elements(call->out[0]);
+}
+
 static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
     struct shape x = call->out[0]->shape;
     uint32_t count = call->in[IMAGES]->shape.d[N];
     uint64_t image_bytes = (uint64_t)x.d[H] * x.d[W] * x.d[C], part = images_per_part(image_bytes, count, facts);
-    if (facts->max_storage_buffers < 6 || part == 0 || ceil_div(count, part) >= LOWERING_DISPATCHES)
+    if (part == 0 || ceil_div(count, part) > LOWERING_DISPATCHES - 3)
         return false;
     add_labels(lowering, x.d[N], count);
-    for (uint64_t first = 0; first < count; first += part) {
-        uint64_t images = MIN(part, count - first);
-        struct dispatch *dispatch = lowering_add(lowering, "gather_batch");
-        dispatch_input(dispatch, IMAGES);
-        dispatch_range(dispatch, first * image_bytes, round_up(images * image_bytes, 4));
-        dispatch_input(dispatch, INDICES);
-        dispatch_input(dispatch, CLOCK);
-        dispatch_input(dispatch, MEAN);
-        dispatch_input(dispatch, SCALE);
-        dispatch_output(dispatch, 0);
-        const uint32_t words[] = {x.d[N], x.d[H], x.d[W], x.d[C], (uint32_t)first, (uint32_t)images, count};
-        for (size_t i = 0; i < COUNT(words); i++)
-            dispatch_push(dispatch, words[i]);
-        dispatch_push(dispatch, mean_per_pixel(call));
-        dispatch_push(dispatch, attr_u(call, "shift"));
-        dispatch_push(dispatch, attr(call, "flip") != 0);
-        dispatch_push(dispatch, attr(call, "nearest") != 0);
-        dispatch_linear(dispatch, tensor_elements(call->out[0]) / 4, GROUP_SIZE);
-        dispatch->bytes = 5.0 * (double)tensor_elements(call->out[0]);
-    }
+    add_choices(call, lowering, x.d[N]);
+    add_table(call, lowering);
+    for (uint64_t first = 0; first < count; first += part)
+        add_images(call, lowering, first, MIN(part, count - first));
     return true;
 }
 

@@ -58,39 +58,58 @@ static void add_gate(struct lowering *lowering, uint32_t hyper, uint32_t gate) {
     lowering->scratch_bytes[0] = 16;
 }
 
-/*
- * Bindings: parameters, gradients, `states` further values that are updated, hyper. Push block: the number of vec4,
- * then the words of `constants`. Values over the device's storage range are done in parts.
- */
+/* Flat values over the device's storage range are done in parts. */
+struct part {
+    uint64_t first, bytes;
+};
+
+/* Bytes of a part that takes `dispatches` of a lowering, which may have one more for the gate; 0: not possible. */
+static uint64_t part_bytes(const struct call *call, const struct device_facts *facts, uint32_t dispatches) {
+    uint64_t most = facts->max_storage_range / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT;
+    bool few = most && ceil_div(tensor_bytes(call->in[0]), most) * dispatches < LOWERING_DISPATCHES;
+    return few ? most : 0;
+}
+
+static void bind_part(struct dispatch *dispatch, enum operand_kind kind, uint32_t index, struct part part) {
+    if (kind == OPERAND_OUTPUT)
+        dispatch_output(dispatch, index);
+    else
+        dispatch_input(dispatch, index);
+    dispatch_range(dispatch, part.first, part.bytes);
+}
+
+/* The last binding, hyper or what the gate made of it, and the first word of the push block, the number of vec4. */
+static void bind_hyper(struct dispatch *dispatch, const struct call *call, uint32_t hyper, struct part part) {
+    if (call->in[hyper + 1])
+        dispatch_scratch(dispatch, 0);
+    else
+        dispatch_input(dispatch, hyper);
+    dispatch_push(dispatch, (uint32_t)(part.bytes / 16));
+    dispatch_linear(dispatch, part.bytes / 16, GROUP_SIZE);
+    dispatch->bytes = (double)part.bytes * dispatch->operand_count;
+}
+
+/* Bindings: parameters, gradients, `states` further values that are updated, hyper. Push block: the number of vec4,
+ * then the words of `constants`. */
 static bool lower_flat(const struct call *call, const struct device_facts *facts, struct lowering *lowering,
                        uint32_t states, const struct dispatch *constants) {
-    uint32_t hyper = 2 + states, gate = hyper + 1;
-    uint64_t bytes = tensor_bytes(call->in[0]);
-    uint64_t most = facts->max_storage_range / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT;
-    if (facts->max_storage_buffers < 3 + states || ceil_div(bytes, most) >= LOWERING_DISPATCHES)
+    uint32_t hyper = 2 + states;
+    uint64_t bytes = tensor_bytes(call->in[0]), most = part_bytes(call, facts, 1);
+    if (facts->max_storage_buffers < 3 + states || most == 0)
         return false;
-    if (call->in[gate])
-        add_gate(lowering, hyper, gate);
+    if (call->in[hyper + 1])
+        add_gate(lowering, hyper, hyper + 1);
     for (uint64_t first = 0; first < bytes; first += most) {
-        uint64_t part = MIN(most, bytes - first);
+        struct part part = {first, MIN(most, bytes - first)};
         struct dispatch *dispatch = lowering_add(lowering, call->op->name);
-        dispatch_output(dispatch, 0);
-        dispatch_range(dispatch, first, part);
-        dispatch_input(dispatch, 1);
-        dispatch_range(dispatch, first, part);
-        for (uint32_t k = 1; k <= states; k++) {
-            dispatch_output(dispatch, k);
-            dispatch_range(dispatch, first, part);
-        }
-        if (call->in[gate])
-            dispatch_scratch(dispatch, 0);
-        else
-            dispatch_input(dispatch, hyper);
-        dispatch_push(dispatch, (uint32_t)(part / 16));
+        bind_part(dispatch, OPERAND_OUTPUT, 0, part);
+        bind_part(dispatch, OPERAND_INPUT, 1, part);
+        for (uint32_t k = 1; k <= states; k++)
+            bind_part(dispatch, OPERAND_OUTPUT, k, part);
+        bind_hyper(dispatch, call, hyper, part);
         for (uint32_t i = 0; i < constants->push_count; i++)
             dispatch_push(dispatch, constants->push[i]);
-        dispatch_linear(dispatch, part / 16, GROUP_SIZE);
-        dispatch->bytes = (double)part * (3 + 2 * states);
+        dispatch->bytes = (double)part.bytes * (3 + 2 * states);
     }
     return true;
 }
@@ -285,6 +304,44 @@ static bool adam_lower(const struct call *call, const struct device_facts *facts
     return lower_flat(call, facts, lowering, 2, &constants);
 }
 
+/* One of the means: m (output 1), or v (output 2) of the squares. */
+static void add_moment(const struct call *call, struct lowering *lowering, uint32_t output, struct part part) {
+    double beta = attr(call, output == 1 ? "beta1" : "beta2");
+    struct dispatch *dispatch = lowering_add(lowering, "adam_moment");
+    bind_part(dispatch, OPERAND_OUTPUT, output, part);
+    bind_part(dispatch, OPERAND_INPUT, 1, part);
+    bind_part(dispatch, OPERAND_INPUT, 0, part);
+    bind_hyper(dispatch, call, ADAM_HYPER, part);
+    dispatch_push_float(dispatch, beta);
+    dispatch_push_float(dispatch, 1 - beta);
+    dispatch_push_float(dispatch, attr(call, "weight_decay"));
+    dispatch_push(dispatch, attr(call, "decoupled") != 0);
+    dispatch_push(dispatch, output == 2);
+}
+
+/* Three kernels of four storage buffers, which every device allows, instead of one of five. */
+static bool adam_lower_split(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    uint64_t bytes = tensor_bytes(call->in[0]), most = part_bytes(call, facts, 3);
+    if (most == 0)
+        return false;
+    if (call->in[ADAM_GATE])
+        add_gate(lowering, ADAM_HYPER, ADAM_GATE);
+    for (uint64_t first = 0; first < bytes; first += most) {
+        struct part part = {first, MIN(most, bytes - first)};
+        add_moment(call, lowering, 1, part);
+        add_moment(call, lowering, 2, part);
+        struct dispatch *dispatch = lowering_add(lowering, "adam_step");
+        bind_part(dispatch, OPERAND_OUTPUT, 0, part);
+        bind_part(dispatch, OPERAND_OUTPUT, 1, part);
+        bind_part(dispatch, OPERAND_OUTPUT, 2, part);
+        bind_hyper(dispatch, call, ADAM_HYPER, part);
+        dispatch_push_float(dispatch, attr(call, "epsilon"));
+        dispatch_push_float(dispatch, attr(call, "weight_decay"));
+        dispatch_push(dispatch, attr(call, "decoupled") != 0);
+    }
+    return true;
+}
+
 /* v is a mean of squares, sometimes zero; hyper as at the third step. */
 static double adam_sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
     static const double hyper[4] = {0.25, 3.690037, 333.66683, 0};
@@ -313,7 +370,7 @@ const struct op op_adam = {
     .attributes = {{"beta1", 0.9}, {"beta2", 0.999}, {"epsilon", 1e-8}, {"weight_decay", 0}, {"decoupled", 0}},
     .infer = adam_infer,
     .reference = adam_reference,
-    .forms = {{"plain", adam_lower}},
+    .forms = {{"plain", adam_lower}, {"split", adam_lower_split}},
     .sample = adam_sample,
     .no_exact = true,
     .cases = adam_cases,

@@ -1,5 +1,6 @@
 #include "train/run_log.h"
 
+#include "ir/limits.h"
 #include "train/curve.h"
 
 #include <errno.h>
@@ -82,14 +83,17 @@ enum status run_log_start(struct run_log *log, const struct vk_device *device, c
     strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
     const struct vk_description *description = vk_describe(device);
     json_t *options = record ? json_loads(record, 0, NULL) : json_object();
-    return write_line(log, json_pack("{s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:s, s:s}, s:o}",
-                                     "event", run->resumed_epoch || run->resumed_step ? "resume" : "start", "schema", 1,
-                                     "version", RVK_VERSION, "time", now, "model", run->model->name, "trainable",
-                                     (json_int_t)run->model->trainable, "train_images", (json_int_t)run->train_images,
-                                     "validation_images", (json_int_t)run->validation_images, "steps",
-                                     (json_int_t)run->steps, "epoch", (json_int_t)run->resumed_epoch, "step",
-                                     (json_int_t)run->resumed_step, "device", "name", description->facts.name, "driver",
-                                     description->facts.driver, "api", description->api, "options", options));
+    char lowered[1024];
+    limits_print(&description->offered, &description->facts, lowered, sizeof lowered);
+    return write_line(
+        log, json_pack("{s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:s, s:s, s:s, s:s}, s:o}", "event",
+                       run->resumed_epoch || run->resumed_step ? "resume" : "start", "schema", 1, "version",
+                       RVK_VERSION, "time", now, "model", run->model->name, "trainable",
+                       (json_int_t)run->model->trainable, "train_images", (json_int_t)run->train_images,
+                       "validation_images", (json_int_t)run->validation_images, "steps", (json_int_t)run->steps,
+                       "epoch", (json_int_t)run->resumed_epoch, "step", (json_int_t)run->resumed_step, "device", "name",
+                       description->facts.name, "driver", description->facts.driver, "api", description->api,
+                       "lowered_limits", lowered, "options", options));
 }
 
 enum status run_log_part(struct run_log *log, double epochs, uint64_t step, double loss, double accuracy) {

@@ -43,7 +43,7 @@ struct trainer_options {
     struct schedule schedule;   /* steps and warmup are filled in */
     double warmup_epochs;
     const char *data;
-    uint32_t limit, test_limit; /* 0: all images */
+    uint32_t train_limit, test_limit; /* 0: all images */
     double validation_split;
     uint32_t epochs, eval_batch, seed;
     uint32_t early_stop; /* epochs without a new best; 0: never */

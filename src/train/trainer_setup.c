@@ -16,8 +16,8 @@ static enum status load_data(struct trainer *trainer) {
     struct dataset *training = &trainer->training, *test = &trainer->test;
     TRY(dataset_load(options->data, true, training));
     TRY(dataset_load(options->data, false, test));
-    if (options->limit)
-        training->count = MIN(training->count, options->limit);
+    if (options->train_limit)
+        training->count = MIN(training->count, options->train_limit);
     if (options->test_limit)
         test->count = MIN(test->count, options->test_limit);
     trainer->train_count = dataset_split(training->count, options->validation_split);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "ir/limits.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -120,6 +121,44 @@ static enum status choose(const struct physical *list, uint32_t count, const cha
 
 /* ---- open and close ---- */
 
+/* What is enabled: all that the facts say, as a kernel may ask for it. */
+struct features {
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control;
+    VkPhysicalDeviceShaderFloat16Int8FeaturesKHR types;
+    VkPhysicalDevice16BitStorageFeatures storage;
+    VkPhysicalDeviceFeatures2 more;
+    const char *extensions[3];
+    uint32_t extension_count;
+};
+
+static void enable_features(const struct physical *physical, struct features *out) {
+    const struct device_facts *facts = &physical->description.facts;
+    *out = (struct features){
+        .control = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
+                    .subgroupSizeControl = VK_TRUE,
+                    .computeFullSubgroups = VK_TRUE},
+        .types = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES_KHR,
+                  .shaderFloat16 = VK_TRUE},
+        .storage = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+                    .storageBuffer16BitAccess = facts->storage16},
+        .more = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                 .pNext = &out->storage,
+                 .features = {.shaderInt16 = facts->int16, .shaderInt64 = facts->int64}},
+    };
+    if (facts->float16) {
+        out->types.pNext = out->more.pNext;
+        out->more.pNext = &out->types;
+        out->extensions[out->extension_count++] = VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME;
+    }
+    if (facts->size_control) {
+        out->control.pNext = out->more.pNext;
+        out->more.pNext = &out->control;
+        out->extensions[out->extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+    }
+    if (physical->portability_subset)
+        out->extensions[out->extension_count++] = "VK_KHR_portability_subset";
+}
+
 static enum status create_device(struct vk_device *device) {
     const struct physical *physical = &device->physical;
     const float priority = 1;
@@ -127,22 +166,14 @@ static enum status create_device(struct vk_device *device) {
                                      .queueFamilyIndex = physical->family,
                                      .queueCount = 1,
                                      .pQueuePriorities = &priority};
-    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
-        .subgroupSizeControl = VK_TRUE,
-        .computeFullSubgroups = VK_TRUE};
-    const char *extensions[2];
-    uint32_t extension_count = 0;
-    if (physical->size_control)
-        extensions[extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
-    if (physical->portability_subset)
-        extensions[extension_count++] = "VK_KHR_portability_subset";
+    struct features features;
+    enable_features(physical, &features);
     VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                               .pNext = physical->size_control ? &control : NULL,
+                               .pNext = &features.more,
                                .queueCreateInfoCount = 1,
                                .pQueueCreateInfos = &queue,
-                               .enabledExtensionCount = extension_count,
-                               .ppEnabledExtensionNames = extensions};
+                               .enabledExtensionCount = features.extension_count,
+                               .ppEnabledExtensionNames = features.extensions};
     VkResult result = vk_call.CreateDevice(physical->handle, &info, NULL, &device->handle);
     if (result != VK_SUCCESS) {
         device->handle = VK_NULL_HANDLE;
@@ -167,9 +198,21 @@ static enum status copy_text(const char *text, char **out) {
     return STATUS_OK;
 }
 
+static enum status lower_limits(struct vk_device *device, const struct limits *limits) {
+    struct vk_description *description = &device->physical.description;
+    char text[1024];
+    TRY(limits_apply(limits, &description->facts));
+    device->lowered = limits_print(&description->offered, &description->facts, text, sizeof text);
+    if (device->lowered)
+        log_info("limits are lowered: %s", text);
+    return STATUS_OK;
+}
+
 static enum status open_chosen(const struct vk_options *options, struct vk_device *device) {
     struct physical *list = NULL;
+    struct limits limits;
     uint32_t count, chosen;
+    TRY(limits_read(options->limits, &limits));
     if (host_wanted(options->device))
         return host_open(options, device);
     TRY(copy_text(options->cache_path, &device->cache_path));
@@ -181,7 +224,10 @@ static enum status open_chosen(const struct vk_options *options, struct vk_devic
         device->physical = list[chosen];
     free(list);
     TRY(status);
-    return device_is_host(device) ? host_open(options, device) : open_logical(device);
+    if (device_is_host(device))
+        return host_open(options, device);
+    TRY(lower_limits(device, &limits));
+    return open_logical(device);
 }
 
 /* Nobody asked for a slow device. */
@@ -273,6 +319,10 @@ const struct device_facts *vk_facts(const struct vk_device *device) {
 
 const struct vk_description *vk_describe(const struct vk_device *device) {
     return &device->physical.description;
+}
+
+bool vk_lowered(const struct vk_device *device) {
+    return device->lowered;
 }
 
 struct vk_counters vk_counters(const struct vk_device *device) {

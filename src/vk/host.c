@@ -27,11 +27,13 @@ void host_describe(struct physical *physical) {
     facts->max_allocation = description->heap_bytes;
     snprintf(facts->name, sizeof facts->name, "CPU reference");
     snprintf(facts->driver, sizeof facts->driver, "float64 reference " RVK_VERSION);
+    description->offered = *facts;
 }
 
 enum status host_open(const struct vk_options *options, struct vk_device *device) {
-    if (options->kernel_path || options->validation)
-        return fail(STATUS_USAGE, "the CPU reference runs no kernels: there is nothing to replace or to validate");
+    if (options->kernel_path || options->validation || (options->limits && *options->limits))
+        return fail(STATUS_USAGE, "the CPU reference runs no kernels: there is nothing to replace, to validate or to "
+                                  "limit");
     host_describe(&device->physical);
     log_warn(
         "the CPU reference computes in float64, for certainty and not for speed: expect ten to twenty times the time "

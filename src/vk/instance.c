@@ -149,8 +149,10 @@ enum status physical_list(VkInstance instance, struct physical **list, uint32_t 
     if (found == 0)
         return missing_device();
     TRY(memory_zeroed(found + 1, sizeof **list, list));
-    for (uint32_t i = 0; i < found; i++)
+    for (uint32_t i = 0; i < found; i++) {
         physical_describe(handles[i], &(*list)[i]);
+        (*list)[i].description.offered = (*list)[i].description.facts;
+    }
     sort(*list, found);
     host_describe(&(*list)[found]);
     *count = found + 1;

@@ -31,17 +31,15 @@ struct physical {
     VkPhysicalDevice handle;
     VkPhysicalDeviceProperties properties;
     struct vk_description description;
-    uint32_t family;            /* of the queues used */
-    uint32_t timestamp_bits;    /* 0: no timestamps */
-    bool portability_subset;    /* an extension that must be enabled where it exists */
-    bool size_control;          /* VK_EXT_subgroup_size_control with full subgroups in compute */
-    uint32_t subgroup_sizes[2]; /* least and largest that may be required in compute; 0: none may */
+    uint32_t family;         /* of the queues used */
+    uint32_t timestamp_bits; /* 0: no timestamps */
+    bool portability_subset; /* an extension that must be enabled where it exists */
 };
 /* All devices, the one to prefer first, the host itself last; free with free(). STATUS_DEVICE when there is no other.
  */
 CHECKED enum status physical_list(VkInstance instance, struct physical **list, uint32_t *count);
 
-/* physical.c: fills everything from `handle`. */
+/* physical.c: fills everything from `handle`, but for what the description calls offered. */
 void physical_describe(VkPhysicalDevice handle, struct physical *physical);
 
 /* ---- device.c ---- */
@@ -49,6 +47,7 @@ void physical_describe(VkPhysicalDevice handle, struct physical *physical);
 struct vk_device {
     struct instance instance;
     struct physical physical;
+    bool lowered; /* some of its facts are less than it offers */
     VkPhysicalDeviceMemoryProperties memory;
     VkDevice handle;
     VkQueue queue;

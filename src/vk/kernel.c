@@ -67,6 +67,39 @@ static enum status over(const char *what, uint64_t needed, uint64_t limit) {
                 (unsigned long long)limit);
 }
 
+/* Numbers of the SPIR-V specification, section 3.31, and what a device must offer for them. */
+static enum status check_capability(const struct device_facts *facts, uint32_t number) {
+    const struct {
+        uint32_t number;
+        bool offered;
+        const char *name;
+    } capabilities[] = {
+        {1, true, "Shader"},
+        {9, facts->float16, "Float16"},
+        {11, facts->int64, "Int64"},
+        {22, facts->int16, "Int16"},
+        {46, true, "SampledBuffer"},
+        {47, true, "ImageBuffer"},
+        {61, true, "GroupNonUniform"},
+        {65, facts->subgroup_shuffle, "GroupNonUniformShuffle"},
+        {4433, facts->storage16, "StorageBuffer16BitAccess"},
+    };
+    for (size_t i = 0; i < COUNT(capabilities); i++)
+        if (capabilities[i].number == number)
+            return capabilities[i].offered ? STATUS_OK
+                                           : fail(STATUS_DEVICE, "it needs the capability %s, which %s does not have",
+                                                  capabilities[i].name, facts->name);
+    return fail(STATUS_DEVICE, "it needs the capability of number %u in SPIR-V, which no kernel may use here", number);
+}
+
+static enum status check_subgroups(const struct device_facts *facts, uint32_t size) {
+    bool possible = size == 0 || size == facts->subgroup_size ||
+                    (facts->size_control && facts->least_subgroup <= size && size <= facts->most_subgroup);
+    return possible ? STATUS_OK
+                    : fail(STATUS_DEVICE, "it needs subgroups of %u invocations, those of %s have %u", size,
+                           facts->name, facts->subgroup_size);
+}
+
 static enum status check_limits(const struct device_facts *facts, const struct reflection *reflection) {
     const struct vk_interface *interface = &reflection->interface;
     uint64_t invocations = 1;
@@ -146,10 +179,10 @@ static enum status create_layout(struct vk_device *device, struct vk_kernel *ker
 static void pin_subgroups(const struct vk_device *device, struct vk_kernel *kernel) {
     struct reflection *reflection = &kernel->reflection;
     uint32_t subgroup = kernel->subgroup_size ? kernel->subgroup_size : vk_facts(device)->subgroup_size;
-    const uint32_t *sizes = device->physical.subgroup_sizes;
-    kernel->full_subgroups = device->physical.size_control && (reflection->uses_subgroups || kernel->subgroup_size) &&
+    const struct device_facts *facts = vk_facts(device);
+    kernel->full_subgroups = facts->size_control && (reflection->uses_subgroups || kernel->subgroup_size) &&
                              reflection->interface.group_size[0] % subgroup == 0;
-    if (kernel->full_subgroups && sizes[0] <= subgroup && subgroup <= sizes[1])
+    if (kernel->full_subgroups && facts->least_subgroup <= subgroup && subgroup <= facts->most_subgroup)
         reflection->interface.subgroup_size = subgroup;
 }
 
@@ -257,6 +290,9 @@ static enum status prepare(struct vk_device *device, struct vk_kernel *kernel) {
         return fail(STATUS_USAGE, "%u specialization constants: at most %d", kernel->constant_count, CONSTANTS_MOST);
     TRY(load(device, kernel->name, module));
     TRY(reflect_module(module->words, module->count, kernel->constants, kernel->constant_count, &kernel->reflection));
+    for (uint32_t i = 0; i < kernel->reflection.capability_count; i++)
+        TRY(check_capability(vk_facts(device), kernel->reflection.capabilities[i]));
+    TRY(check_subgroups(vk_facts(device), kernel->subgroup_size));
     TRY(check_limits(vk_facts(device), &kernel->reflection));
     pin_subgroups(device, kernel);
     return create_layout(device, kernel);

@@ -172,7 +172,7 @@ static enum status make_visible(struct vk_device *device) {
 static enum status stage(struct vk_device *device, enum vk_memory kind, struct vk_buffer **staging) {
     struct vk_buffer **kept = &device->staging[kind == VK_MEMORY_DOWNLOAD];
     if (!*kept)
-        TRY(vk_buffer_create(device, kind, STAGING_BYTES, kept));
+        TRY(vk_buffer_create(device, kind, MIN(STAGING_BYTES, vk_facts(device)->max_allocation), kept));
     *staging = *kept;
     return STATUS_OK;
 }
@@ -195,8 +195,8 @@ enum status vk_write(struct vk_buffer *buffer, uint64_t offset, const void *data
         return STATUS_OK;
     }
     TRY(stage(device, VK_MEMORY_UPLOAD, &staging));
-    for (uint64_t done = 0; done < bytes; done += STAGING_BYTES) {
-        uint64_t piece = MIN(bytes - done, (uint64_t)STAGING_BYTES);
+    for (uint64_t done = 0; done < bytes; done += staging->bytes) {
+        uint64_t piece = MIN(bytes - done, staging->bytes);
         memcpy(staging->mapped, (const char *)data + done, piece);
         TRY(begin(device));
         copy(device, staging, 0, buffer, offset + done, piece);
@@ -217,8 +217,8 @@ enum status vk_read(struct vk_buffer *buffer, uint64_t offset, void *data, uint6
         return STATUS_OK;
     }
     TRY(stage(device, VK_MEMORY_DOWNLOAD, &staging));
-    for (uint64_t done = 0; done < bytes; done += STAGING_BYTES) {
-        uint64_t piece = MIN(bytes - done, (uint64_t)STAGING_BYTES);
+    for (uint64_t done = 0; done < bytes; done += staging->bytes) {
+        uint64_t piece = MIN(bytes - done, staging->bytes);
         TRY(begin(device));
         copy(device, buffer, offset + done, staging, 0, piece);
         TRY(finish(device));

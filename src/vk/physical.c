@@ -107,15 +107,40 @@ static void describe_subgroups(const VkPhysicalDeviceSubgroupProperties *subgrou
     bool shuffle = subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
                    subgroup->supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     facts->subgroup_size = MAX(subgroup->subgroupSize, 1U);
-    facts->subgroup_shuffle = shuffle && (facts->kind == DEVICE_CPU || physical->size_control);
-    if (physical->size_control && sizes->requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) {
-        physical->subgroup_sizes[0] = facts->least_subgroup = sizes->minSubgroupSize;
-        physical->subgroup_sizes[1] = sizes->maxSubgroupSize;
+    facts->subgroup_shuffle = shuffle && (facts->kind == DEVICE_CPU || facts->size_control);
+    if (facts->size_control && sizes->requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) {
+        facts->least_subgroup = sizes->minSubgroupSize;
+        facts->most_subgroup = sizes->maxSubgroupSize;
         facts->max_subgroups = sizes->maxComputeWorkgroupSubgroups;
     }
 }
 
 /* Structures of an extension may be asked for only where it exists. */
+static void describe_features(const struct extensions *extensions, struct physical *physical) {
+    VkPhysicalDevice16BitStorageFeatures storage = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
+    VkPhysicalDeviceShaderFloat16Int8FeaturesKHR types = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES_KHR};
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &storage};
+    if (has(extensions, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME)) {
+        types.pNext = features.pNext;
+        features.pNext = &types;
+    }
+    if (has(extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) {
+        control.pNext = features.pNext;
+        features.pNext = &control;
+    }
+    vk_call.GetPhysicalDeviceFeatures2(physical->handle, &features);
+    struct device_facts *facts = &physical->description.facts;
+    facts->size_control = control.subgroupSizeControl && control.computeFullSubgroups;
+    facts->float16 = types.shaderFloat16;
+    facts->int16 = features.features.shaderInt16;
+    facts->int64 = features.features.shaderInt64;
+    facts->storage16 = storage.storageBuffer16BitAccess;
+    facts->matrix_units = has(extensions, "VK_KHR_cooperative_matrix");
+}
+
 static void describe_more(const struct extensions *extensions, struct physical *physical) {
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT sizes = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
@@ -127,9 +152,6 @@ static void describe_more(const struct extensions *extensions, struct physical *
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, .pNext = &subgroup};
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
                                               .pNext = &maintenance};
-    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
-    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
     if (has(extensions, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME)) {
         driver.pNext = properties.pNext;
         properties.pNext = &driver;
@@ -137,18 +159,15 @@ static void describe_more(const struct extensions *extensions, struct physical *
     if (has(extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) {
         sizes.pNext = properties.pNext;
         properties.pNext = &sizes;
-        features.pNext = &control;
     }
     vk_call.GetPhysicalDeviceProperties2(physical->handle, &properties);
-    vk_call.GetPhysicalDeviceFeatures2(physical->handle, &features);
-    physical->size_control = control.subgroupSizeControl && control.computeFullSubgroups;
+    describe_features(extensions, physical);
     memcpy(physical->description.uuid, id.deviceUUID, sizeof physical->description.uuid);
     describe_memory(physical, maintenance.maxMemoryAllocationSize);
     describe_driver(&driver, physical);
     describe_subgroups(&subgroup, &sizes, physical);
     struct device_facts *facts = &physical->description.facts;
     bool lavapipe = driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE;
-    facts->matrix_units = has(extensions, "VK_KHR_cooperative_matrix");
     facts->prefers_texels = lavapipe && facts->max_texel_elements >= 1U << 26;
     facts->max_loop_steps = lavapipe ? LAVAPIPE_LOOP_STEPS : UINT32_MAX;
 }

@@ -400,13 +400,19 @@ static enum status variable(struct parser *parser, struct instruction at) {
 
 /* ---- the module ---- */
 
+static enum status capability(struct reflection *out, uint32_t number) {
+    if (out->capability_count == REFLECTION_CAPABILITIES)
+        return fail(STATUS_DATA, "more than %d capabilities", REFLECTION_CAPABILITIES);
+    out->capabilities[out->capability_count++] = number;
+    out->uses_subgroups |= number >= CAPABILITY_SUBGROUP_FIRST && number <= CAPABILITY_SUBGROUP_LAST;
+    return STATUS_OK;
+}
+
 static enum status visit(struct parser *parser, struct instruction at) {
     enum opcode op = at.words[0] & 0xFFFF;
     switch (op) {
     case OP_CAPABILITY:
-        parser->out->uses_subgroups |=
-            word(at, 1) >= CAPABILITY_SUBGROUP_FIRST && word(at, 1) <= CAPABILITY_SUBGROUP_LAST;
-        return STATUS_OK;
+        return capability(parser->out, word(at, 1));
     case OP_ENTRY_POINT:
         return entry_point(parser, at);
     case OP_EXECUTION_MODE:

@@ -16,11 +16,14 @@ enum binding_kind {
     BINDING_UNIFORM_TEXELS, /* textureBuffer, samplerBuffer */
 };
 
+enum { REFLECTION_CAPABILITIES = 16 };
+
 struct reflection {
     struct vk_interface interface;
     enum binding_kind kinds[VK_BINDINGS];
-    bool uses_subgroups; /* declares a capability of subgroup operations */
-    char entry[64];      /* name of the entry point */
+    bool uses_subgroups;                                              /* declares a capability of subgroup operations */
+    uint32_t capabilities[REFLECTION_CAPABILITIES], capability_count; /* numbers of SPIR-V, as declared */
+    char entry[64];                                                   /* name of the entry point */
 };
 
 /* Reads `count` words of SPIR-V as they are with specialization constants 0 .. constant_count - 1 set to `constants`.

@@ -27,13 +27,15 @@ struct vk_options {
     const char *kernel_path; /* a folder whose NAME.spv files replace the embedded kernels; NULL: none */
     const char *cache_path;  /* file of the pipeline cache; NULL: none. A corrupt or foreign file is ignored */
     bool validation;         /* load VK_LAYER_KHRONOS_validation with synchronization checks; messages are counted */
+    const char *limits;      /* "NAME=VALUE,..." lowers what is believed of the device (ir/limits.h); NULL: nothing */
 };
 
 struct vk_description {
-    struct device_facts facts;
-    char api[32];        /* "1.3.230"; "" for the host itself */
-    uint64_t heap_bytes; /* device-local memory */
-    uint8_t uuid[16];    /* of the device, the same for every driver and program */
+    struct device_facts facts;   /* what is believed of the device, and kept to */
+    struct device_facts offered; /* what it says itself: more than that under options.limits */
+    char api[32];                /* "1.3.230"; "" for the host itself */
+    uint64_t heap_bytes;         /* device-local memory */
+    uint8_t uuid[16];            /* of the device, the same for every driver and program */
     uint32_t driver_version;
     bool usable;
     char why_not[128]; /* what is missing, when not usable */
@@ -58,6 +60,9 @@ CHECKED enum status vk_recover(struct vk_device *device);
 
 const struct device_facts *vk_facts(const struct vk_device *device);
 const struct vk_description *vk_describe(const struct vk_device *device);
+/* True when less is believed of the device than it offers: what is measured then says nothing about the device. The
+ * pipeline cache holds all the same, as its entries depend on all that the driver is told. */
+bool vk_lowered(const struct vk_device *device);
 
 /* Running totals since vk_open: nothing of these may grow during an epoch (tests hold this). */
 struct vk_counters {
