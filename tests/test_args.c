@@ -14,7 +14,7 @@ struct values {
     bool quiet;
     uint32_t batch;
     double rate;
-    const char *config, *optimizer, *out;
+    const char *config, *optimizer, *out, *skip;
 };
 
 static const struct option table[] = {
@@ -24,6 +24,7 @@ static const struct option table[] = {
     {"optimizer", OPTION_CHOICE, offsetof(struct values, optimizer), "sgd|adam|adamw", "sgd", "update rule", 0, 0},
     {"out", OPTION_TEXT, offsetof(struct values, out), "DIR", NULL, "folder", 0, 0},
     {"config", OPTION_TEXT, offsetof(struct values, config), "FILE", NULL, "options from a file", 0, 0},
+    {"skip", OPTION_LIST, offsetof(struct values, skip), "NAME,...", NULL, "may be given again", 0, 0},
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
 
@@ -121,6 +122,24 @@ static void test_precedence(void **state) {
     unlink(path);
 }
 
+/* A list grows within one source; a stronger source replaces it. */
+static void test_list(void **state) {
+    (void)state;
+    char path[] = "/tmp/rvk-args-XXXXXX", line[64];
+    assert_int_equal(parse("--skip a=1,b=2"), STATUS_OK);
+    assert_string_equal(values.skip, "a=1,b=2");
+    assert_int_equal(parse("--skip a=1 --quiet --skip=b=2 --skip c"), STATUS_OK);
+    assert_string_equal(values.skip, "a=1,b=2,c");
+    write_text(path, "skip = d=4\nskip = e\n");
+    snprintf(line, sizeof line, "--config %s", path);
+    assert_int_equal(parse(line), STATUS_OK);
+    assert_string_equal(values.skip, "d=4,e");
+    snprintf(line, sizeof line, "--config %s --skip a", path);
+    assert_int_equal(parse(line), STATUS_OK);
+    assert_string_equal(values.skip, "a");
+    remove(path);
+}
+
 static void test_config_errors(void **state) {
     (void)state;
     static const char *const lines[][2] = {
@@ -189,9 +208,9 @@ static void test_nearest(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_command_line),  cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_precedence), cmocka_unit_test(test_config_errors), cmocka_unit_test(test_print_config),
-        cmocka_unit_test(test_help),       cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_defaults),     cmocka_unit_test(test_command_line), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_precedence),   cmocka_unit_test(test_list),         cmocka_unit_test(test_config_errors),
+        cmocka_unit_test(test_print_config), cmocka_unit_test(test_help),         cmocka_unit_test(test_nearest),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     args_destroy(&args);
