@@ -310,7 +310,7 @@ enum rvk_status rvk_predict(struct rvk_model *model, const struct rvk_data *data
 
 struct rvk_verify_case {
     const char *op, *form, *shape; /* for a whole model: form "" and shape is the place in the model */
-    const char *data;              /* "exact", "random", "hostile" */
+    const char *data;              /* "exact", "random", "hostile", "adjoint" */
     const char *outcome;           /* "passed", "failed", "mistrusted" (too many zeros to prove anything) */
     uint32_t variant;              /* of the form */
     uint32_t seed;
@@ -331,7 +331,7 @@ struct rvk_verify_options {
     const char *form;    /* only this form of it */
     uint32_t variant;    /* of the form, as rvk_tune names it; 0: its own choice */
     const char *shape;   /* one case, needs `op`: "x=2x9x9x5 weight=3x3x5x7 stride_h=2" */
-    const char *data;    /* only this kind of data: "exact", "random" or "hostile" */
+    const char *data;    /* only this kind: "exact", "random", "hostile"; "adjoint": the op is held to its gradient */
     uint32_t seed;       /* of the data, even: random data is all-positive; 0: 1, and an op's random data also with 2 */
     bool all;            /* also the long cases */
     const char *model;   /* instead of the ops' cases: a whole training step of this model */

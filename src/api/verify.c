@@ -36,7 +36,7 @@ static void report(void *user, const struct verify_result *result) {
 static enum status find_kind(const char *name, int *kind) {
     *kind = name && *name ? data_kind_find(name) : -1;
     if (*kind < 0 && name && *name)
-        return fail(STATUS_USAGE, "no kind of data is called '%s'; there are exact, random, hostile", name);
+        return fail(STATUS_USAGE, "no kind of data is called '%s'; there are exact, random, hostile, adjoint", name);
     return STATUS_OK;
 }
 

@@ -12,7 +12,7 @@ static const struct option options[] = {
     OPTION(OPTION_TEXT, "form", form, "NAME", NULL, "only this form of it", 0, 0),
     OPTION(OPTION_WHOLE, "variant", variant, "N", "0", "of the form, as 'tune' names it; 0: its own choice", 0, 65536),
     OPTION(OPTION_TEXT, "shape", shape, "TEXT", NULL, "one case: \"x=2x9x9x5 weight=3x3x5x7 stride_h=2\"", 0, 0),
-    OPTION(OPTION_CHOICE, "data", data, "exact|random|hostile", NULL, "only this kind of data", 0, 0),
+    OPTION(OPTION_CHOICE, "data", data, "exact|random|hostile|adjoint", NULL, "only this kind of data", 0, 0),
     OPTION(OPTION_WHOLE, "seed", seed, "N", NULL, "of the data; default: 1, and 2 for all-positive random data", 1,
            UINT32_MAX),
     OPTION(OPTION_FLAG, "all", all, NULL, NULL, "also the long cases", 0, 0),
@@ -134,7 +134,8 @@ const struct command command_verify = {
     .summary = "holds every kernel on the device to the float64 reference",
     .about =
         "Without --op or --model: every op's cases, in every form that the device can run, with exact, random and\n"
-        "hostile data. Each failure prints the command that repeats it.\n"
+        "hostile data; and some ops and their gradients, on exact data and without a reference, at shapes where that\n"
+        "would take too long: <op(x), g> = <x, gradient(g)>. Each failure prints the command that repeats it.\n"
         "--against: a safetensors file with param.NAME, buffer.NAME, input, target, logits_eval, logits_train,\n"
         "loss_train, grad_input, grad.NAME, after.NAME and after_buffer.NAME in PyTorch's layouts; metadata lr,\n"
         "momentum, weight_decay. A state in which a ReLU's input is zero, or the largest two of a pooling window are\n"

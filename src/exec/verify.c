@@ -137,15 +137,9 @@ static enum status run_case(struct store *store, const struct verify_options *op
                             const struct verify_case *other, struct verify_result *result,
                             struct verify_summary *summary) {
     struct run run = {0};
-    const char *line = result->shape + (*result->shape == '+');
     if (options->brief && summary->failed)
         return STATUS_OK;
-    char variant[32] = "";
-    if (result->variant)
-        snprintf(variant, sizeof variant, " --variant %u", result->variant);
-    snprintf(result->repeat, sizeof result->repeat,
-             "resnet-vk verify --op %s --form %s%s --shape \"%s\" --data %s --seed %u", result->op, result->form,
-             variant, line, data_kind_name(result->kind), result->seed);
+    verify_describe(result);
     enum status status = execute(&run, store, parsed, other, result);
     destroy(&run);
     if (status != STATUS_OK)
@@ -240,16 +234,33 @@ static bool wanted(const struct verify_options *options, const char *line) {
     return options->all || *line != '+';
 }
 
+static enum status run_adjoint(struct store *store, const struct verify_options *options, const struct op *op,
+                               const char *line, struct verify_summary *summary) {
+    struct verify_case parsed;
+    TRY(verify_case_parse(op, line, &parsed));
+    return verify_adjoint(store, options, &parsed, line, summary);
+}
+
+static enum status run_shape(struct store *store, const struct verify_options *options, const struct op *op,
+                             struct verify_summary *summary) {
+    if (options->kind == DATA_ADJOINT)
+        return run_adjoint(store, options, op, options->shape, summary);
+    return run_forms(store, options, op, options->shape, NULL, summary);
+}
+
 static enum status run_op(struct store *store, const struct verify_options *options, const struct op *op,
                           struct verify_summary *summary) {
     if (options->shape)
-        return run_forms(store, options, op, options->shape, NULL, summary);
+        return run_shape(store, options, op, summary);
     for (size_t i = 0; op->cases && op->cases[i]; i++) {
         if (!wanted(options, op->cases[i]))
             continue;
         const char *other = op->cases[i == 0 ? 1 : 0]; /* a short one, of another shape */
         TRY(run_forms(store, options, op, op->cases[i], other && wanted(options, other) ? other : NULL, summary));
     }
+    for (size_t i = 0; op->adjoint && op->adjoint[i]; i++)
+        if (wanted(options, op->adjoint[i]) && (options->kind < 0 || options->kind == DATA_ADJOINT))
+            TRY(run_adjoint(store, options, op, op->adjoint[i], summary));
     return STATUS_OK;
 }
 

@@ -2,7 +2,8 @@
  * verify: proves the kernels on a device against the float64 reference of each op.
  *
  * Every case runs with guards around every tensor and NaN in every output, every element must be within its bound, the
- * same input must give the same bits again, also after a case of another shape ran in between.
+ * same input must give the same bits again, also after a case of another shape ran in between. Where the reference
+ * would take too long, op and gradient are held to each other (verify_adjoint.c).
  */
 #ifndef RVK_EXEC_VERIFY_H
 #define RVK_EXEC_VERIFY_H
@@ -39,7 +40,7 @@ struct verify_options {
     const char *form;  /* only this form; NULL: every form that applies */
     uint32_t variant;  /* of the forms; those that do not have it are left out */
     const char *shape; /* one case of the user's own (needs op); NULL: the record's cases */
-    int kind;          /* -1: all kinds that the op has; otherwise enum data_kind */
+    int kind;          /* otherwise enum data_kind; -1: all kinds that the op has (for `shape`: but DATA_ADJOINT) */
     uint32_t seed;     /* 0: 1, and for random data once more with 2 */
     bool all;          /* also the long cases */
     bool brief;        /* the first failure ends it */

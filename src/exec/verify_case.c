@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_names[] = {"exact", "random", "hostile"};
+static const char *const kind_names[] = {"exact", "random", "hostile", "adjoint"};
 
 const char *data_kind_name(enum data_kind kind) {
     return kind_names[kind];
@@ -131,7 +131,7 @@ static double hostile(uint32_t bits) {
     return values[bits % COUNT(values)];
 }
 
-static double default_value(enum data_kind kind, int input, uint64_t index, uint32_t seed) {
+double verify_case_value(enum data_kind kind, int input, uint64_t index, uint32_t seed) {
     uint32_t i = (uint32_t)index, stream = (uint32_t)input;
     uint32_t bits = random_bits(seed, stream, i);
     double uniform = random_uniform(seed, stream + 100, i);
@@ -154,7 +154,7 @@ void verify_case_data(const struct call *call, enum data_kind kind, int input, u
     for (uint64_t i = 0; i < shape_count(tensor->shape); i++) {
         double value = call->op->sample ? call->op->sample(call, kind, input, i, seed) : NAN;
         if (isnan(value))
-            value = default_value(kind, input, i, seed);
+            value = verify_case_value(kind, input, i, seed);
         dense[i] = stored_value(tensor->dtype, value);
     }
 }

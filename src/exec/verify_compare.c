@@ -91,6 +91,15 @@ void verify_compare(const struct call *call, int k, const void *stored, const st
         compare_norm(call, wider, k, error, norm, result);
 }
 
+void verify_describe(struct verify_result *result) {
+    char variant[32] = "";
+    if (result->variant)
+        snprintf(variant, sizeof variant, " --variant %u", result->variant);
+    snprintf(result->repeat, sizeof result->repeat,
+             "resnet-vk verify --op %s --form %s%s --shape \"%s\" --data %s --seed %u", result->op, result->form,
+             variant, result->shape + (*result->shape == '+'), data_kind_name(result->kind), result->seed);
+}
+
 void verify_report(const struct verify_options *options, struct verify_result *result, struct verify_summary *summary) {
     if (*result->failure)
         result->outcome = VERIFY_FAILED;

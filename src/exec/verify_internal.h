@@ -20,6 +20,9 @@ CHECKED enum status verify_case_parse(const struct op *op, const char *line, str
 /* Appends inputs (temporaries that the harness writes) and the node. */
 CHECKED enum status verify_case_build(const struct verify_case *parsed, struct graph *graph, size_t *node);
 
+/* The value of element `index` of input `input`, as the kind has it for any op. */
+double verify_case_value(enum data_kind kind, int input, uint64_t index, uint32_t seed);
+
 /* Fills dense values of input `input` of the node's call, rounded to what its dtype stores. */
 void verify_case_data(const struct call *call, enum data_kind kind, int input, uint32_t seed, double *dense);
 
@@ -38,6 +41,16 @@ CHECKED enum status verify_case_write(struct plan *plan, const struct graph *gra
  */
 void verify_compare(const struct call *call, int k, const void *stored, const struct expectation *expected,
                     enum data_kind kind, struct verify_result *result, uint64_t *nonzero);
+
+/*
+ * Runs the op of the case and its gradient on whole numbers, in each form that applies, and demands what
+ * op->homogeneous promises. `line`: the case's, for the report. Does nothing for ops and calls without exact data.
+ */
+CHECKED enum status verify_adjoint(struct store *store, const struct verify_options *options,
+                                   const struct verify_case *parsed, const char *line, struct verify_summary *summary);
+
+/* Fills result->repeat. */
+void verify_describe(struct verify_result *result);
 
 /* Counts the result and hands it to the report callback. */
 void verify_report(const struct verify_options *options, struct verify_result *result, struct verify_summary *summary);

@@ -13,7 +13,7 @@
 #include "ir/dispatch.h"
 #include "ir/tensor.h"
 
-enum { OP_INPUTS = 8, OP_OUTPUTS = 4, OP_ATTRIBUTES = 20 };
+enum { OP_INPUTS = 8, OP_OUTPUTS = 4, OP_ATTRIBUTES = 20, OP_SETS = 3 };
 
 struct op;
 struct graph;
@@ -34,8 +34,11 @@ struct attribute {
     double value;
 };
 
-/* The data that verify feeds an op, see numerics: exact small integers, random values, hostile values. */
-enum data_kind { DATA_EXACT, DATA_RANDOM, DATA_HOSTILE };
+/*
+ * The data that verify feeds an op: exact small integers, random values, hostile values (NaN, infinities, denormals).
+ * DATA_ADJOINT: exact ones again, but the op is held to its gradient and not to the reference (op.homogeneous).
+ */
+enum data_kind { DATA_EXACT, DATA_RANDOM, DATA_HOSTILE, DATA_ADJOINT };
 
 /* One way to compute the op on a device. */
 struct form {
@@ -130,6 +133,16 @@ struct op {
      * dimensions, attributes by name. A line that starts with '+' runs only with --all. Ends with NULL.
      */
     const char *const *cases;
+
+    /*
+     * Sets of inputs in which output 0 is homogeneous, as bits: with all inputs of the set k times as large (k > 0;
+     * absent ones aside) it is k times as large. By Euler's theorem <y, g> is then the sum over the set of <input, its
+     * gradient>, where g is the gradient of y and may be anything. In whole numbers that is exact, and needs no
+     * reference: verify demands it of the shapes in `adjoint` (as in `cases`; the reference may take too long for
+     * them). A linear op with two factors has two sets. Ends with 0.
+     */
+    uint32_t homogeneous[OP_SETS];
+    const char *const *adjoint; /* NULL: none */
 };
 
 /* All records, ending with NULL; written by the build from src/ops/. */

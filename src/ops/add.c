@@ -20,6 +20,8 @@ static void gradient(struct graph *graph, const struct node *node, const tensor_
 static const char *const cases[] = {"a=2x5x3x7 b=2x5x3x7", "a=1x1x1x1 b=1x1x1x1", "a=1x1x1x4097 b=1x1x1x4097",
                                     "+a=128x32x32x16 b=128x32x32x16", NULL};
 
+static const char *const adjoint_cases[] = {"a=3x9x7x17 b=3x9x7x17", "+a=8x56x56x256 b=8x56x56x256", NULL};
+
 const struct op op_add = {
     .name = "add",
     .inputs = {"a", "b"},
@@ -30,4 +32,6 @@ const struct op op_add = {
     .forms = {{"plain", map_lower}},
     .gradient = gradient,
     .cases = cases,
+    .homogeneous = {1u << 0 | 1u << 1},
+    .adjoint = adjoint_cases,
 };

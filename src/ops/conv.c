@@ -332,6 +332,28 @@ static const char *const cases_conv2d[] = {
     NULL,
 };
 
+/* Layers of ResNet-18 and ResNet-50, and what else has a gradient: asymmetric padding, groups, dilation. */
+static const char *const adjoint_conv2d[] = {
+    "x=1x28x28x17 weight=3x3x17x20 pad_bottom=1 pad_right=1" STRIDE2,
+    "x=2x28x28x24 weight=1x1x24x40" STRIDE2,
+    "x=1x30x29x8 weight=3x3x8x12 bias=1x1x1x12 residual=1x30x29x12 relu=1 pad_top=2 pad_left=1 pad_right=1",
+    "+x=2x224x224x3 weight=7x7x3x64" PAD3 STRIDE2,
+    "+x=1x224x224x3 weight=7x7x3x64 pad_top=2 pad_bottom=3 pad_left=2 pad_right=3" STRIDE2,
+    "+x=2x56x56x64 weight=3x3x64x64" PAD1,
+    "+x=2x28x28x128 weight=3x3x128x128" PAD1,
+    "+x=2x14x14x256 weight=3x3x256x256" PAD1,
+    "+x=2x7x7x512 weight=3x3x512x512" PAD1,
+    "+x=2x56x56x64 weight=3x3x64x128" PAD1 STRIDE2,
+    "+x=2x28x28x256 weight=3x3x256x256" PAD1 STRIDE2,
+    "+x=2x56x56x64 weight=1x1x64x256 bias=1x1x1x256 residual=2x56x56x256 relu=1",
+    "+x=1x56x56x256 weight=1x1x256x512" STRIDE2,
+    "+x=2x14x14x1024 weight=1x1x1024x2048" STRIDE2,
+    "+x=32x7x7x2048 weight=1x1x2048x64",
+    "+x=1x56x56x128 weight=3x3x4x128 groups=32" PAD1,
+    "+x=1x28x28x64 weight=3x3x64x64 pad_top=2 pad_bottom=2 pad_left=2 pad_right=2 dilation_h=2 dilation_w=2",
+    NULL,
+};
+
 const struct op op_conv2d = {
     .name = "conv2d",
     .inputs = {"x", "weight", "bias?", "residual?"},
@@ -362,6 +384,8 @@ const struct op op_conv2d = {
     .multiply_adds = multiply_adds_conv2d,
     .sample = sample,
     .cases = cases_conv2d,
+    .homogeneous = {1u << X | 1u << BIAS | 1u << RESIDUAL, 1u << WEIGHT | 1u << BIAS | 1u << RESIDUAL},
+    .adjoint = adjoint_conv2d,
 };
 
 static const char *const cases_input[] = {

@@ -17,6 +17,8 @@ static void gradient(struct graph *graph, const struct node *node, const tensor_
 
 static const char *const cases[] = {"x=2x5x3x7", "x=1x1x1x1", "x=1x1x1x4097", NULL};
 
+static const char *const adjoint_cases[] = {"x=3x9x7x17", "+x=8x56x56x256", NULL};
+
 const struct op op_copy = {
     .name = "copy",
     .inputs = {"x"},
@@ -26,4 +28,6 @@ const struct op op_copy = {
     .forms = {{"plain", map_lower}},
     .gradient = gradient,
     .cases = cases,
+    .homogeneous = {1u << 0},
+    .adjoint = adjoint_cases,
 };

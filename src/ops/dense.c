@@ -133,6 +133,10 @@ static const char *const cases[] = {
     NULL,
 };
 
+static const char *const adjoint_cases[] = {"x=5x1x1x130 weight=1x1x130x258 bias=1x1x1x258",
+                                            "+x=32x1x1x512 weight=1x1x512x1000 bias=1x1x1x1000",
+                                            "+x=32x1x1x2048 weight=1x1x2048x1000 bias=1x1x1x1000", NULL};
+
 const struct op op_dense = {
     .name = "dense",
     .inputs = {"x", "weight", "bias?"},
@@ -144,6 +148,8 @@ const struct op op_dense = {
     .multiply_adds = multiply_adds,
     .no_hostile = true,
     .cases = cases,
+    .homogeneous = {1u << 0 | 1u << 2, 1u << 1 | 1u << 2},
+    .adjoint = adjoint_cases,
 };
 
 /* ---- dx [n,1,1,f] of dy [n,1,1,o], weight [1,1,f,o] ---- */

@@ -245,6 +245,10 @@ static const char *const max_cases[] = {
     "+x=2x112x112x64 kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1",
     NULL};
 
+static const char *const max_adjoint_cases[] = {
+    "x=2x21x19x17 kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1",
+    "+x=8x112x112x64 kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1", NULL};
+
 const struct op op_max_pool = {
     .name = "max_pool",
     .inputs = {"x"},
@@ -256,6 +260,8 @@ const struct op op_max_pool = {
     .forms = {{"plain", max_lower}},
     .gradient = max_gradient,
     .cases = max_cases,
+    .homogeneous = {1u << 0},
+    .adjoint = max_adjoint_cases,
 };
 
 static enum status max_backward_infer(const struct call *call, struct tensor out[]) {
@@ -394,6 +400,11 @@ static const char *const average_cases[] = {
     "+x=2x112x112x64 kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1",
     NULL};
 
+static const char *const average_adjoint_cases[] = {
+    "x=2x22x18x17 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2",
+    "+x=8x56x56x256 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2",
+    "+x=8x57x57x64 kernel_h=4 kernel_w=4 stride_h=2 stride_w=2 pad_top=1 pad_left=2", NULL};
+
 const struct op op_average_pool = {
     .name = "average_pool",
     .inputs = {"x"},
@@ -406,6 +417,8 @@ const struct op op_average_pool = {
     .gradient = average_gradient,
     .has_exact = average_has_exact,
     .cases = average_cases,
+    .homogeneous = {1u << 0},
+    .adjoint = average_adjoint_cases,
 };
 
 /* The shape of the input whose pooling gave dy. */

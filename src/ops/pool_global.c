@@ -64,6 +64,8 @@ static bool has_exact(const struct call *call) {
 static const char *const cases[] = {"x=2x8x8x16",    "x=1x1x1x1",     "x=3x7x7x17",     "x=5x4x16x3", "x=1x9x5x130",
                                     "+x=128x8x8x64", "+x=8x7x7x2048", "+x=1x300x301x3", NULL};
 
+static const char *const adjoint_cases[] = {"x=3x8x16x17", "+x=32x8x8x2048", "+x=4x128x256x3", NULL};
+
 const struct op op_global_average_pool = {
     .name = "global_average_pool",
     .inputs = {"x"},
@@ -74,6 +76,8 @@ const struct op op_global_average_pool = {
     .gradient = gradient,
     .has_exact = has_exact,
     .cases = cases,
+    .homogeneous = {1u << 0},
+    .adjoint = adjoint_cases,
 };
 
 static enum status backward_infer(const struct call *call, struct tensor out[]) {

@@ -21,6 +21,8 @@ static void gradient(struct graph *graph, const struct node *node, const tensor_
 
 static const char *const cases[] = {"x=2x5x3x7", "x=1x1x1x1", "x=1x1x1x4097", "x=3x9x7x17", "+x=128x32x32x16", NULL};
 
+static const char *const adjoint_cases[] = {"x=3x9x7x17", "+x=8x112x112x64", NULL};
+
 const struct op op_relu = {
     .name = "relu",
     .inputs = {"x"},
@@ -31,6 +33,8 @@ const struct op op_relu = {
     .forms = {{"plain", map_lower}},
     .gradient = gradient,
     .cases = cases,
+    .homogeneous = {1u << 0},
+    .adjoint = adjoint_cases,
 };
 
 static void backward_reference(const struct call *call, const double *const in[], double *const out[],

@@ -102,6 +102,9 @@ static const char *const cases[] = {"x=2x8x8x16 before=8 after=8",
                                     "+x=128x32x32x16 before=8 after=8",
                                     NULL};
 
+static const char *const adjoint_cases[] = {"x=3x9x7x17 before=2 after=3", "+x=128x32x32x16 before=8 after=8",
+                                            "+x=8x56x56x64 before=32 after=32", NULL};
+
 const struct op op_shortcut_pad = {
     .name = "shortcut_pad",
     .inputs = {"x"},
@@ -113,6 +116,8 @@ const struct op op_shortcut_pad = {
     .forms = {{"plain", lower}},
     .gradient = gradient,
     .cases = cases,
+    .homogeneous = {1u << 0},
+    .adjoint = adjoint_cases,
 };
 
 static enum status backward_infer(const struct call *call, struct tensor out[]) {
