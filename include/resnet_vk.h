@@ -178,6 +178,7 @@ struct rvk_epoch {
     double validation_loss, validation_accuracy;
     double seconds, images_per_second; /* of the training steps */
     bool best;                         /* so far */
+    uint64_t weights_hash;             /* see rvk_train_result; 0: of an epoch before a resume */
 };
 
 /* One kind of op in the profile. */
@@ -260,6 +261,12 @@ struct rvk_train_result {
     double test_loss, test_accuracy;
     uint64_t steps; /* done in all */
     double seconds; /* of this call */
+    /*
+     * Equal when all bits of all weights are: FNV-1a (64 bits) of parameters and running statistics, as they come first
+     * in a checkpoint. The same device, driver, options and number of steps give the same hash, whether the run was
+     * stopped and resumed or not. After a failure, that of the last state that was kept.
+     */
+    uint64_t weights_hash;
     /* Growth between the second step and the end of the first whole epoch: all zero, or something is wrong. */
     struct rvk_counters growth;
     bool growth_known;

@@ -27,6 +27,7 @@ static struct rvk_epoch convert_epoch(const struct trainer_epoch *epoch) {
         .seconds = epoch->seconds,
         .images_per_second = epoch->images_per_second,
         .best = epoch->best,
+        .weights_hash = epoch->weights_hash,
     };
 }
 
@@ -135,6 +136,7 @@ static void convert_result(const struct trainer_result *from, struct rvk_train_r
         .test_accuracy = from->test_accuracy,
         .steps = from->steps,
         .seconds = from->seconds,
+        .weights_hash = from->weights_hash,
         .growth = api_counters(&from->growth),
         .growth_known = from->growth_known,
     };

@@ -148,11 +148,16 @@ static void on_step(void *user, const struct rvk_progress *progress) {
                       progress->images_per_second, cli_duration(progress->seconds_left, left));
 }
 
+static json_t *pack_hash(uint64_t hash) {
+    return json_sprintf("%016llx", (unsigned long long)hash);
+}
+
 static json_t *pack_epoch(const struct rvk_epoch *epoch) {
-    json_t *object = json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:b}", "epoch", (json_int_t)epoch->epoch, "step",
-                               (json_int_t)epoch->step, "learning_rate", epoch->learning_rate, "train_loss",
-                               epoch->train_loss, "train_accuracy", epoch->train_accuracy, "seconds", epoch->seconds,
-                               "images_per_second", epoch->images_per_second, "best", epoch->best);
+    json_t *object =
+        json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:o}", "epoch", (json_int_t)epoch->epoch, "step",
+                  (json_int_t)epoch->step, "learning_rate", epoch->learning_rate, "train_loss", epoch->train_loss,
+                  "train_accuracy", epoch->train_accuracy, "seconds", epoch->seconds, "images_per_second",
+                  epoch->images_per_second, "best", epoch->best, "weights_hash", pack_hash(epoch->weights_hash));
     if (epoch->validated) {
         json_object_set_new(object, "validation_loss", cli_number(epoch->validation_loss));
         json_object_set_new(object, "validation_accuracy", json_real(epoch->validation_accuracy));
@@ -215,8 +220,8 @@ static void print(const struct rvk_train_result *result) {
                result->best.validated ? "validation accuracy" : "training loss (there is no validation split)");
     if (result->tested)
         printf("test loss %.4f  accuracy %.4f\n", result->test_loss, result->test_accuracy);
-    printf("steps done: %llu; this call took %s\n", (unsigned long long)result->steps,
-           cli_duration(result->seconds, duration));
+    printf("steps done: %llu; this call took %s; hash of the weights %016llx\n", (unsigned long long)result->steps,
+           cli_duration(result->seconds, duration), (unsigned long long)result->weights_hash);
 }
 
 static json_t *pack_counters(const struct rvk_counters *counters) {
@@ -227,9 +232,9 @@ static json_t *pack_counters(const struct rvk_counters *counters) {
 
 static void print_json(const struct cli *cli, enum rvk_status status, const struct rvk_train_result *result) {
     struct rvk_counters counters = rvk_get_counters(cli->context);
-    json_t *line =
-        json_pack("{s:s, s:i, s:I, s:f, s:o}", "event", "result", "status", (int)status, "steps",
-                  (json_int_t)result->steps, "seconds", result->seconds, "counters", pack_counters(&counters));
+    json_t *line = json_pack("{s:s, s:i, s:I, s:f, s:o, s:o}", "event", "result", "status", (int)status, "steps",
+                             (json_int_t)result->steps, "seconds", result->seconds, "counters",
+                             pack_counters(&counters), "weights_hash", pack_hash(result->weights_hash));
     if (status != RVK_OK)
         json_object_set_new(line, "message", json_string(rvk_message()));
     if (result->best.epoch)

@@ -1,6 +1,7 @@
 #include "train/checkpoint.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "train/parameters.h"
 
@@ -212,6 +213,13 @@ enum status checkpoint_save(const char *path, const struct model *model, struct 
     enum status status = file_write_atomic(path, &whole, 1);
     free(bytes);
     return status;
+}
+
+uint64_t checkpoint_weights_hash(const struct model *model, const uint8_t *bytes) {
+    uint64_t header;
+    memcpy(&header, bytes, sizeof header);
+    return hash_bytes(HASH_START, bytes + sizeof header + header,
+                      (size_t)(model->trainable + model->untrained) * sizeof(float));
 }
 
 /* ---- loading ---- */

@@ -36,6 +36,12 @@ CHECKED enum status checkpoint_pack(const struct model *model, struct store *sto
 CHECKED enum status checkpoint_save(const char *path, const struct model *model, struct store *store,
                                     const struct checkpoint_state *state, enum normalization normalization);
 
+/*
+ * Stands for the weights in the bytes of such a file: FNV-1a (base/hash.h) of the parameters and running statistics in
+ * their order in the model, as float32 in the layout of the file, where they come first.
+ */
+uint64_t checkpoint_weights_hash(const struct model *model, const uint8_t *bytes);
+
 /* An open checkpoint, or any safetensors file with a model's weights (then has_state is false and model.name NULL). */
 struct checkpoint {
     struct safetensors file;

@@ -103,6 +103,10 @@ enum status run_log_part(struct run_log *log, double epochs, uint64_t step, doub
                                      (json_int_t)step, "train_loss", loss, "train_accuracy", accuracy));
 }
 
+static json_t *pack_hash(uint64_t hash) {
+    return json_sprintf("%016llx", (unsigned long long)hash);
+}
+
 enum status run_log_epoch(struct run_log *log, const struct trainer_epoch *epoch) {
     if (!log->lines)
         return STATUS_OK;
@@ -114,11 +118,11 @@ enum status run_log_epoch(struct run_log *log, const struct trainer_epoch *epoch
         fputc(',', log->table);
     fprintf(log->table, ",%.3f,%.1f,%d\n", epoch->seconds, epoch->images_per_second, epoch->best);
     TRY(flush(log, log->table));
-    json_t *line =
-        json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:b}", "event", "epoch", "epoch", (json_int_t)epoch->epoch,
-                  "step", (json_int_t)epoch->step, "learning_rate", epoch->learning_rate, "train_loss",
-                  epoch->train_loss, "train_accuracy", epoch->train_accuracy, "seconds", epoch->seconds,
-                  "images_per_second", epoch->images_per_second, "best", epoch->best);
+    json_t *line = json_pack(
+        "{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:o}", "event", "epoch", "epoch", (json_int_t)epoch->epoch,
+        "step", (json_int_t)epoch->step, "learning_rate", epoch->learning_rate, "train_loss", epoch->train_loss,
+        "train_accuracy", epoch->train_accuracy, "seconds", epoch->seconds, "images_per_second",
+        epoch->images_per_second, "best", epoch->best, "weights_hash", pack_hash(epoch->weights_hash));
     if (line && epoch->validated) {
         json_object_set_new(line, "validation_loss", json_real(epoch->validation_loss));
         json_object_set_new(line, "validation_accuracy", json_real(epoch->validation_accuracy));
@@ -131,6 +135,13 @@ enum status run_log_lost(struct run_log *log, const char *message) {
     if (!log->lines)
         return STATUS_OK;
     return write_line(log, json_pack("{s:s, s:s}", "event", "lost", "message", message));
+}
+
+enum status run_log_stop(struct run_log *log, uint64_t step, uint64_t weights_hash) {
+    if (!log->lines)
+        return STATUS_OK;
+    return write_line(log, json_pack("{s:s, s:I, s:o}", "event", "stop", "step", (json_int_t)step, "weights_hash",
+                                     pack_hash(weights_hash)));
 }
 
 enum status run_log_test(struct run_log *log, double loss, double accuracy) {

@@ -27,6 +27,8 @@ CHECKED enum status run_log_part(struct run_log *log, double epochs, uint64_t st
 CHECKED enum status run_log_epoch(struct run_log *log, const struct trainer_epoch *epoch);
 /* The device was lost; run_log_start follows when it could be opened again. */
 CHECKED enum status run_log_lost(struct run_log *log, const char *message);
+/* Training was stopped before its end, after `step` steps in all. */
+CHECKED enum status run_log_stop(struct run_log *log, uint64_t step, uint64_t weights_hash);
 CHECKED enum status run_log_test(struct run_log *log, double loss, double accuracy);
 
 #endif

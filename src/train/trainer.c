@@ -234,8 +234,6 @@ static void advance(struct trainer *trainer, struct trainer_epoch *epoch) {
     at->epoch++;
     at->step = 0;
     at->loss_sum = at->right_sum = 0;
-    trainer->result->last = *epoch;
-    trainer->result->best = at->best;
 }
 
 static enum status write_epoch(const struct trainer *trainer, bool best) {
@@ -255,6 +253,10 @@ static enum status finish_epoch(struct trainer *trainer) {
     TRY(validate(trainer, &epoch));
     advance(trainer, &epoch);
     TRY(trainer_keep(trainer));
+    epoch.weights_hash = trainer->kept.weights_hash;
+    trainer->result->last = epoch;
+    if (epoch.best)
+        trainer->at.best = epoch;
     TRY(run_log_epoch(&trainer->log, &epoch));
     TRY(write_epoch(trainer, epoch.best));
     if (trainer->options->on_epoch)
@@ -302,6 +304,7 @@ static enum status run(struct trainer *trainer) {
     TRY(report_profile(trainer));
     if (!halted)
         return test(trainer);
+    TRY(run_log_stop(&trainer->log, update_number(trainer, trainer->at.step), trainer->kept.weights_hash));
     return reason == STATUS_OK ? reason
                                : fail(reason, "stopped in epoch %u after step %u of %u", trainer->at.epoch + 1,
                                       trainer->at.step, trainer->steps);
@@ -335,6 +338,7 @@ enum status trainer_run(struct vk_device *device, const struct trainer_options *
         status = recover(&trainer);
     result->best = trainer.at.best;
     result->steps = update_number(&trainer, trainer.at.step);
+    result->weights_hash = trainer.kept.weights_hash;
     result->seconds = seconds_since(trainer.call_ns);
     trainer_close(&trainer);
     return status;

@@ -27,6 +27,7 @@ struct trainer_epoch {
     uint64_t step;          /* done in all */
     double learning_rate, train_loss, train_accuracy, validation_loss, validation_accuracy;
     double seconds, images_per_second; /* of the training steps */
+    uint64_t weights_hash;             /* afterwards, see checkpoint.h */
     bool validated, best;
 };
 
@@ -73,6 +74,7 @@ struct trainer_result {
     bool tested;
     double test_loss, test_accuracy;
     uint64_t steps;
+    uint64_t weights_hash; /* of the last state kept: the end, unless training failed */
     double seconds;
     bool growth_known;
     struct vk_counters growth; /* between the second step and the end of the first epoch of this call */

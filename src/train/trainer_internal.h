@@ -12,7 +12,7 @@ struct position {
     uint32_t epoch, step;       /* of the next step to finish */
     double loss_sum, right_sum; /* of the epoch so far, by image */
     struct plateau plateau;
-    struct trainer_epoch best; /* epoch 0: none; seconds are not kept */
+    struct trainer_epoch best; /* epoch 0: none; seconds and hash are not kept */
     uint32_t stale;            /* epochs since */
 };
 
@@ -21,6 +21,7 @@ struct kept {
     uint8_t *bytes;
     size_t size;
     uint64_t call_steps;
+    uint64_t weights_hash;
 };
 
 struct trainer {

@@ -50,7 +50,7 @@ enum status trainer_keep(struct trainer *trainer) {
     free(text);
     TRY(status);
     free(kept->bytes);
-    *kept = (struct kept){bytes, size, trainer->call_steps};
+    *kept = (struct kept){bytes, size, trainer->call_steps, checkpoint_weights_hash(&trainer->model, bytes)};
     return STATUS_OK;
 }
 

@@ -7,6 +7,7 @@
 #include "vk/internal.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "vk/kernel_table.h"
@@ -15,7 +16,6 @@
 #include <string.h>
 
 enum { VERSION = 1, LARGEST_FILE = 1 << 28 };
-#define CHECKSUM_START UINT64_C(14695981039346656037)
 
 /* Everything has the same value for the same device and driver, apart from the last two. No padding. */
 struct header {
@@ -25,22 +25,11 @@ struct header {
     uint64_t size, checksum; /* of the data */
 };
 
-/* FNV-1a, 64 bits. */
-static uint64_t checksum_more(uint64_t hash, const uint8_t *bytes, size_t size) {
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
-static uint64_t checksum(const uint8_t *bytes, size_t size) {
-    return checksum_more(CHECKSUM_START, bytes, size);
-}
-
 uint64_t vk_kernels_checksum(void) {
-    uint64_t hash = CHECKSUM_START;
+    uint64_t hash = HASH_START;
     for (const struct kernel_module *module = kernel_table; module->name; module++) {
-        hash = checksum_more(hash, (const uint8_t *)module->name, strlen(module->name));
-        hash = checksum_more(hash, (const uint8_t *)module->words, module->bytes);
+        hash = hash_bytes(hash, module->name, strlen(module->name));
+        hash = hash_bytes(hash, module->words, module->bytes);
     }
     return hash;
 }
@@ -53,7 +42,7 @@ static struct header header(const struct vk_device *device, const uint8_t *data,
                             .device = properties->deviceID,
                             .driver = properties->driverVersion,
                             .size = size,
-                            .checksum = checksum(data, size)};
+                            .checksum = hash_bytes(HASH_START, data, size)};
     memcpy(header.uuid, properties->pipelineCacheUUID, sizeof header.uuid);
     return header;
 }
@@ -91,7 +80,7 @@ enum status cache_create(struct vk_device *device) {
     if (info.pInitialData) {
         info.initialDataSize = size - sizeof(struct header);
         log_info("pipeline cache %s is used: %zu bytes", device->cache_path, info.initialDataSize);
-        device->cache_checksum = checksum(info.pInitialData, info.initialDataSize);
+        device->cache_checksum = hash_bytes(HASH_START, info.pInitialData, info.initialDataSize);
     }
     VkResult result = vk_call.CreatePipelineCache(device->handle, &info, NULL, &device->cache);
     free(bytes);
