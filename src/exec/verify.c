@@ -217,7 +217,7 @@ static enum status run_forms(struct store *store, const struct verify_options *o
     TRY(verify_case_parse(op, line, &parsed));
     if (other_line)
         TRY(verify_case_parse(op, other_line, &other));
-    bool any = options->form != NULL;
+    bool any = options->form || options->variant; /* asked for: that it may not apply is known */
     for (const struct form *form = op->forms; form->name; form++) {
         bool answer = false, exact = false;
         if (options->form && strcmp(options->form, form->name) != 0)
