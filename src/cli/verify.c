@@ -1,5 +1,5 @@
 /* verify: holds the device to the reference. */
-#include "cli/cli.h"
+#include "cli/report.h"
 
 #include <string.h>
 
@@ -23,109 +23,90 @@ static const struct option options[] = {
     OPTION(OPTION_TEXT, "against", against, "FILE", NULL, "a step of --model that another program computed", 0, 0),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
-static const struct option_group groups[] = {{"What to verify", options, &values}, {NULL, NULL, NULL}};
 
-/* ---- results, one row an op and form ---- */
+static struct { const char *path; } report_options;
 
-struct row {
-    char op[64], form[64];
-    uint32_t passed, failed, mistrusted;
-    double worst;
-    uint64_t values;
+static const struct option report_table[] = {
+    {"report", OPTION_TEXT, 0, "FILE", NULL, "write a report for a bug report: Markdown, or JSON for FILE.json", 0, 0},
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
+static const struct option_group groups[] = {
+    {"What to verify", options, &values}, {"Report", report_table, &report_options}, {NULL, NULL, NULL}};
 
-enum { ROWS = 256, FAILURES = 20 };
+/* ---- results ---- */
 
-struct table {
+struct results {
     bool json;
-    json_t *cases;
-    struct row rows[ROWS];
-    uint32_t count, failures;
+    json_t *cases; /* with --json: every case */
+    struct report report;
 };
-
-/* The row of op and form; more than ROWS of them share the last one. */
-static struct row *find_row(struct table *table, const char *op, const char *form) {
-    for (uint32_t i = 0; i < table->count; i++)
-        if (strcmp(table->rows[i].op, op) == 0 && strcmp(table->rows[i].form, form) == 0)
-            return &table->rows[i];
-    if (table->count == ROWS)
-        return &table->rows[ROWS - 1];
-    struct row *row = &table->rows[table->count++];
-    snprintf(row->op, sizeof row->op, "%s", op);
-    snprintf(row->form, sizeof row->form, "%s", form);
-    return row;
-}
-
-static void add_row(struct table *table, const struct rvk_verify_case *result) {
-    struct row *row = find_row(table, result->op, result->form);
-    row->passed += strcmp(result->outcome, "passed") == 0;
-    row->failed += strcmp(result->outcome, "failed") == 0;
-    row->mistrusted += strcmp(result->outcome, "mistrusted") == 0;
-    row->values += result->values;
-    if (!(result->worst <= row->worst))
-        row->worst = result->worst;
-}
-
-static void add_json(struct table *table, const struct rvk_verify_case *result) {
-    json_array_append_new(table->cases,
-                          json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:o, s:I, s:s, s:s}", "op", result->op, "form",
-                                    result->form, "shape", result->shape, "data", result->data, "seed",
-                                    (json_int_t)result->seed, "outcome", result->outcome, "worst",
-                                    cli_number(result->worst), "values", (json_int_t)result->values, "failure",
-                                    result->failure, "repeat", result->repeat));
-}
 
 static void on_case(void *user, const struct rvk_verify_case *result) {
-    struct table *table = user;
-    add_row(table, result);
-    if (table->json)
-        add_json(table, result);
-    else if (strcmp(result->outcome, "failed") == 0 && table->failures++ < FAILURES)
+    struct results *results = user;
+    bool failed = strcmp(result->outcome, "failed") == 0;
+    report_add(&results->report, result);
+    if (results->json)
+        json_array_append_new(results->cases, report_case(result));
+    else if (failed && json_array_size(results->report.failures) <= REPORT_FAILURES)
         printf("FAILED %s %s: %s\n  repeat: %s\n", result->op, result->shape, result->failure, result->repeat);
     fflush(stdout);
 }
 
-static void print(const struct table *table, const struct rvk_verify_summary *summary) {
+static void print(const struct report *report) {
+    const struct rvk_verify_summary *summary = &report->summary;
+    size_t failures = json_array_size(report->failures);
     printf("%-32s %-16s %7s %7s %11s %11s  %s\n", "op", "form", "cases", "failed", "mistrusted", "values",
            "largest error / bound");
-    for (uint32_t i = 0; i < table->count; i++) {
-        const struct row *row = &table->rows[i];
+    for (uint32_t i = 0; i < report->count; i++) {
+        const struct report_row *row = &report->rows[i];
         printf("%-32s %-16s %7u %7u %11u %11llu  %.3g\n", row->op, row->form,
                row->passed + row->failed + row->mistrusted, row->failed, row->mistrusted,
                (unsigned long long)row->values, row->worst);
     }
-    if (table->failures > FAILURES)
-        printf("%u more failures are not shown; --json lists all\n", table->failures - FAILURES);
+    if (failures > REPORT_FAILURES)
+        printf("%zu more failures are not shown; --json lists all\n", failures - REPORT_FAILURES);
     printf("%u passed, %u failed, %u mistrusted (too many zeros to prove anything); %llu values in %.1f s\n",
            summary->passed, summary->failed, summary->mistrusted, (unsigned long long)summary->values,
            summary->seconds);
 }
 
-static void print_json(const struct cli *cli, struct table *table, const struct rvk_verify_summary *summary) {
+static void print_json(const struct cli *cli, const struct results *results) {
     json_t *record = cli_record(cli, NULL);
-    json_object_set_new(record, "summary",
-                        json_pack("{s:I, s:I, s:I, s:I, s:f}", "passed", (json_int_t)summary->passed, "failed",
-                                  (json_int_t)summary->failed, "mistrusted", (json_int_t)summary->mistrusted, "values",
-                                  (json_int_t)summary->values, "seconds", summary->seconds));
-    json_object_set(record, "cases", table->cases);
+    json_object_set_new(record, "summary", report_summary(&results->report.summary));
+    json_object_set(record, "cases", results->cases);
     cli_print_json(record);
 }
 
+/* Usage is no finding. A failure to write is told before a mismatch, which stdout has told already. */
+static enum rvk_status write_report(const struct cli *cli, const struct report *report, enum rvk_status status) {
+    char trouble[1024];
+    if (!report_options.path || status == RVK_USAGE)
+        return status;
+    bool ended = status == RVK_OK || status == RVK_MISMATCH;
+    snprintf(trouble, sizeof trouble, "%s", rvk_message());
+    enum rvk_status written = report_write(cli, report, ended ? NULL : trouble, report_options.path);
+    if (written != RVK_OK)
+        return written;
+    return status == RVK_OK ? RVK_OK : cli_fail(status, "%s", trouble);
+}
+
 static enum rvk_status run(struct cli *cli) {
-    static struct table table;
-    struct rvk_verify_summary summary;
-    table.json = cli->common.json;
-    table.cases = json_array();
+    static struct results results;
+    results.json = cli->common.json;
+    results.cases = json_array();
+    results.report.failures = json_array();
     values.on_case = on_case;
-    values.user = &table;
-    enum rvk_status status = rvk_verify(cli->context, &values, &summary);
+    values.user = &results;
+    enum rvk_status status = rvk_verify(cli->context, &values, &results.report.summary);
     if (status == RVK_OK || status == RVK_MISMATCH) {
-        if (cli->common.json)
-            print_json(cli, &table, &summary);
+        if (results.json)
+            print_json(cli, &results);
         else
-            print(&table, &summary);
+            print(&results.report);
     }
-    json_decref(table.cases);
+    status = write_report(cli, &results.report, status);
+    json_decref(results.report.failures);
+    json_decref(results.cases);
     return status;
 }
 
@@ -136,6 +117,8 @@ const struct command command_verify = {
         "Without --op or --model: every op's cases, in every form that the device can run, with exact, random and\n"
         "hostile data; and some ops and their gradients, on exact data and without a reference, at shapes where that\n"
         "would take too long: <op(x), g> = <x, gradient(g)>. Each failure prints the command that repeats it.\n"
+        "--report: device, driver, limits and features, and for each op and form the largest error as a share of what\n"
+        "is allowed; written whatever the answer is.\n"
         "--against: a safetensors file with param.NAME, buffer.NAME, input, target, logits_eval, logits_train,\n"
         "loss_train, grad_input, grad.NAME, after.NAME and after_buffer.NAME in PyTorch's layouts; metadata lr,\n"
         "momentum, weight_decay. A state in which a ReLU's input is zero, or the largest two of a pooling window are\n"
