@@ -6,11 +6,19 @@
 
 static _Thread_local char message[1024];
 
+/* A name from a file or an argument must not end the line or speak to the terminal. */
+static void make_printable(void) {
+    for (char *c = message; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+}
+
 enum status fail(enum status code, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    make_printable();
     return code;
 }
 
@@ -23,6 +31,7 @@ enum status fail_prefix(enum status code, const char *format, ...) {
     va_end(arguments);
     if (length >= 0 && (size_t)length + 2 < sizeof message)
         snprintf(message + length, sizeof message - (size_t)length, ": %s", rest);
+    make_printable();
     return code;
 }
 
@@ -32,6 +41,7 @@ enum status fail_more(enum status code, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(message + used, sizeof message - used, format, arguments);
     va_end(arguments);
+    make_printable();
     return code;
 }
 

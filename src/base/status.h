@@ -37,7 +37,8 @@ enum status {
 #define PRINTF_LIKE(text, first)
 #endif
 
-/* Stores the sentence for this thread and returns `code`, so that a caller writes: return fail(STATUS_DATA, ...). */
+/* Stores the sentence for this thread and returns `code`, so that a caller writes: return fail(STATUS_DATA, ...).
+ * Control characters (of a name in a hostile file) become question marks. */
 enum status fail(enum status code, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Puts "prefix: " before the stored sentence (a caller adds the file or the op) and returns `code`. */

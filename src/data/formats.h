@@ -39,7 +39,9 @@ CHECKED enum status fashion_mnist_load(const char *folder, bool training, struct
 CHECKED enum status cifar10_load(const char *folder, bool training, struct dataset *out);
 CHECKED enum status cifar100_load(const char *folder, bool training, struct dataset *out);
 
-/* `options`: "count=512,classes=10", or empty. */
+/* Takes "count=512,classes=10" (or nothing) apart: sizes into `out`, which has no images yet, and the seed. */
+CHECKED enum status generated_parse(const char *options, struct dataset *out, uint32_t *seed);
+
 CHECKED enum status generated_load(const char *options, bool training, struct dataset *out);
 
 #endif

@@ -38,7 +38,7 @@ static enum status take_option(const struct option *options, size_t count, const
     return STATUS_OK;
 }
 
-static enum status parse_options(const char *text, struct dataset *out, uint32_t *seed) {
+enum status generated_parse(const char *text, struct dataset *out, uint32_t *seed) {
     const struct option options[] = {
         {"count", &out->count, 512, 1, 1u << 20}, {"classes", &out->classes, 10, 1, 1000},
         {"size", &out->height, 32, 4, 512},       {"channels", &out->channels, 3, 1, 4},
@@ -78,7 +78,7 @@ static void draw(struct dataset *out, const uint8_t *patterns, uint32_t seed, ui
 
 enum status generated_load(const char *options, bool training, struct dataset *out) {
     uint32_t seed;
-    TRY(parse_options(options, out, &seed));
+    TRY(generated_parse(options, out, &seed));
     TRY(dataset_allocate(out));
     uint8_t *patterns, *next;
     TRY(memory_zeroed((size_t)out->classes * out->height * out->width, out->channels, &patterns));

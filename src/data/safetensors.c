@@ -13,7 +13,8 @@
 #error "safetensors holds little-endian numbers, and nothing here swaps bytes"
 #endif
 
-enum { HEADER_LIMIT = 100000000, NAME_SHOWN = 96 };
+enum { HEADER_LIMIT = 100000000 };
+#define SHOWN "%.95s" /* a name of the file's in a sentence */
 
 static const char *const metadata_key = "__metadata__";
 
@@ -28,18 +29,8 @@ static const struct {
 
 /* ---- reading ---- */
 
-/* `name` for a sentence: cut, and without control characters. */
-static const char *shown(const char *name, char text[NAME_SHOWN]) {
-    snprintf(text, NAME_SHOWN, "%.*s", NAME_SHOWN - 1, name);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-    return text;
-}
-
 static enum status refuse(const struct safetensors *file, const char *name, const char *what) {
-    char text[NAME_SHOWN];
-    return fail(STATUS_DATA, "%s: tensor %s %s", file->path, shown(name, text), what);
+    return fail(STATUS_DATA, "%s: tensor " SHOWN " %s", file->path, name, what);
 }
 
 static bool read_dtype(const json_t *value, enum safetensors_dtype *out) {
@@ -79,17 +70,15 @@ static enum status read_shape(const struct safetensors *file, const json_t *valu
 static enum status read_offsets(const struct safetensors *file, const json_t *value, uint64_t data_size,
                                 const uint8_t *data, struct safetensors_tensor *tensor) {
     uint64_t first, end;
-    char text[NAME_SHOWN];
     if (json_array_size(value) != 2 || !read_size(json_array_get(value, 0), &first) ||
         !read_size(json_array_get(value, 1), &end))
         return refuse(file, tensor->name, "has no data_offsets of two whole numbers");
     if (first > end || end > data_size)
-        return fail(STATUS_DATA, "%s: tensor %s lies at bytes %llu to %llu of %llu", file->path,
-                    shown(tensor->name, text), (unsigned long long)first, (unsigned long long)end,
-                    (unsigned long long)data_size);
+        return fail(STATUS_DATA, "%s: tensor " SHOWN " lies at bytes %llu to %llu of %llu", file->path, tensor->name,
+                    (unsigned long long)first, (unsigned long long)end, (unsigned long long)data_size);
     if (end - first != tensor->size)
-        return fail(STATUS_DATA, "%s: tensor %s has %llu bytes, but its shape asks for %llu", file->path,
-                    shown(tensor->name, text), (unsigned long long)(end - first), (unsigned long long)tensor->size);
+        return fail(STATUS_DATA, "%s: tensor " SHOWN " has %llu bytes, but its shape asks for %llu", file->path,
+                    tensor->name, (unsigned long long)(end - first), (unsigned long long)tensor->size);
     tensor->bytes = data + first;
     return STATUS_OK;
 }
@@ -115,9 +104,8 @@ static enum status read_metadata(struct safetensors *file, json_t *entry) {
         return fail(STATUS_DATA, "%s: the metadata is not an object", file->path);
     TRY(memory_zeroed(json_object_size(entry), sizeof *file->metadata, &file->metadata));
     json_object_foreach(entry, key, value) {
-        char text[NAME_SHOWN];
         if (!json_is_string(value))
-            return fail(STATUS_DATA, "%s: the metadata %s is not a string", file->path, shown(key, text));
+            return fail(STATUS_DATA, "%s: the metadata " SHOWN " is not a string", file->path, key);
         file->metadata[file->metadata_count++] = (struct safetensors_text){key, json_string_value(value)};
     }
     return STATUS_OK;
@@ -172,11 +160,9 @@ static enum status parse(struct safetensors *file, const uint8_t *bytes, size_t 
     if (length == 0 || text[0] != '{')
         return fail(STATUS_DATA, "%s: the header is not a JSON object: no safetensors file", file->path);
     file->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (!file->header) {
-        char problem[NAME_SHOWN];
-        return fail(STATUS_DATA, "%s: the header is not JSON: %s (byte %d)", file->path, shown(error.text, problem),
+    if (!file->header)
+        return fail(STATUS_DATA, "%s: the header is not JSON: " SHOWN " (byte %d)", file->path, error.text,
                     error.position);
-    }
     return read_entries(file, bytes + sizeof length + length, size - sizeof length - length);
 }
 

@@ -32,17 +32,25 @@ struct witness {
 
 /* ---- the file ---- */
 
-/* The tensor PREFIX.NAME, which must hold `count` values, in a new array. */
-static enum status read_values(const struct witness *witness, const char *prefix, const char *name, uint64_t count,
-                               double **values) {
+/* The tensor PREFIX.NAME, which must hold `count` values. */
+static enum status find(const struct witness *witness, const char *prefix, const char *name, uint64_t count,
+                        const struct safetensors_tensor **out) {
     char full[160];
     snprintf(full, sizeof full, "%s%s%s", prefix, *name ? "." : "", name);
-    const struct safetensors_tensor *tensor = safetensors_find(&witness->file, full);
-    if (!tensor)
+    *out = safetensors_find(&witness->file, full);
+    if (!*out)
         return fail(STATUS_DATA, "%s has no tensor %s", witness->file.path, full);
-    if (safetensors_count(tensor) != count)
+    if (safetensors_count(*out) != count)
         return fail(STATUS_DATA, "%s: %s holds %llu values, not %llu", witness->file.path, full,
-                    (unsigned long long)safetensors_count(tensor), (unsigned long long)count);
+                    (unsigned long long)safetensors_count(*out), (unsigned long long)count);
+    return STATUS_OK;
+}
+
+/* Its values, in a new array. */
+static enum status read_values(const struct witness *witness, const char *prefix, const char *name, uint64_t count,
+                               double **values) {
+    const struct safetensors_tensor *tensor;
+    TRY(find(witness, prefix, name, count, &tensor));
     TRY(memory_zeroed(count, sizeof **values, values));
     safetensors_values(tensor, *values);
     return STATUS_OK;
@@ -70,9 +78,56 @@ static enum status check_names(const struct witness *witness) {
     return STATUS_OK;
 }
 
+static enum status check_parameters(const struct witness *witness) {
+    static const char *const of_statistic[] = {"buffer", "after_buffer", NULL};
+    static const char *const of_weight[] = {"param", "grad", "after", NULL};
+    const struct safetensors_tensor *tensor;
+    for (size_t p = 0; p < witness->model.count; p++) {
+        const struct parameter *parameter = &witness->model.parameters[p];
+        const char *const *prefix = is_statistic(parameter) ? of_statistic : of_weight;
+        for (; *prefix; prefix++)
+            TRY(find(witness, *prefix, parameter->name, shape_count(parameter->shape), &tensor));
+    }
+    return STATUS_OK;
+}
+
+static enum status check_target(const struct witness *witness, uint32_t batch) {
+    double *labels;
+    uint32_t classes = witness->model.options.classes, good = 0;
+    TRY(read_values(witness, "target", "", batch, &labels));
+    while (good < batch && labels[good] >= 0 && labels[good] < classes)
+        good++;
+    double wrong = good < batch ? labels[good] : 0;
+    free(labels);
+    return good == batch ? STATUS_OK
+                         : fail(STATUS_DATA, "%s: label %u of target is %g, not one of 0 to %u", witness->file.path,
+                                good, wrong, classes - 1);
+}
+
+/* Everything that will be read, before anything is computed. */
+static enum status check(const struct witness *witness, uint32_t batch) {
+    const struct model_options *image = &witness->model.options;
+    uint64_t pixels = (uint64_t)image->channels * image->height * image->width;
+    const struct {
+        const char *name;
+        uint64_t count;
+    } tensors[] = {
+        {"input", batch * pixels},
+        {"grad_input", batch * pixels},
+        {"logits_eval", (uint64_t)batch * image->classes},
+        {"logits_train", (uint64_t)batch * image->classes},
+        {"loss_train", 1},
+    };
+    const struct safetensors_tensor *tensor;
+    for (size_t i = 0; i < COUNT(tensors); i++)
+        TRY(find(witness, tensors[i].name, "", tensors[i].count, &tensor));
+    TRY(check_target(witness, batch));
+    TRY(check_names(witness));
+    return check_parameters(witness);
+}
+
 static enum status load_state(struct witness *witness) {
     const struct model *model = &witness->model;
-    TRY(check_names(witness));
     TRY(parameters_initialize(model, 0, witness->store));
     for (size_t p = 0; p < model->count; p++) {
         const struct parameter *parameter = &model->parameters[p];
@@ -293,12 +348,20 @@ static enum status run_step(struct witness *witness, enum step_kind kind, uint32
     return status;
 }
 
+/* Of this rank and with values. */
+static bool has_shape(const struct safetensors_tensor *tensor, uint32_t rank) {
+    bool sound = tensor->rank == rank;
+    for (uint32_t i = 0; i < tensor->rank; i++)
+        sound = sound && tensor->shape[i] >= 1 && tensor->shape[i] <= UINT32_MAX;
+    return sound;
+}
+
 static enum status open(struct witness *witness, const struct model_options *options, const char *path,
                         uint32_t *batch) {
     TRY(safetensors_read(path, &witness->file));
     const struct safetensors_tensor *input = safetensors_find(&witness->file, "input");
     const struct safetensors_tensor *logits = safetensors_find(&witness->file, "logits_train");
-    if (!input || input->rank != 4 || !logits || logits->rank != 2 || input->shape[0] > UINT32_MAX)
+    if (!input || !logits || !has_shape(input, 4) || !has_shape(logits, 2))
         return fail(STATUS_DATA, "%s has no tensors input [n,c,h,w] and logits_train [n,classes]", path);
     struct model_options sized = *options;
     *batch = (uint32_t)input->shape[0];
@@ -309,7 +372,8 @@ static enum status open(struct witness *witness, const struct model_options *opt
     witness->rate = number(witness, "lr", 0.1);
     witness->momentum = number(witness, "momentum", 0.9);
     witness->weight_decay = number(witness, "weight_decay", 1e-4);
-    return model_create(&sized, &witness->model);
+    TRY(model_create(&sized, &witness->model));
+    return check(witness, *batch);
 }
 
 enum status check_against(struct store *store, const struct model_options *options, const char *path,

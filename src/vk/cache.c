@@ -47,24 +47,24 @@ static struct header header(const struct vk_device *device, const uint8_t *data,
     return header;
 }
 
-/* The driver's data within the file's bytes, NULL (with the reason in the log) when the file is not to be used. */
-static const uint8_t *accept(const struct vk_device *device, const uint8_t *bytes, size_t size) {
+const char *cache_refusal(const struct vk_device *device, const uint8_t *bytes, size_t size) {
     struct header found, expected;
-    if (size < sizeof found) {
-        log_info("pipeline cache %s is ignored: it is cut off", device->cache_path);
-        return NULL;
-    }
+    if (size < sizeof found)
+        return "it is cut off";
     memcpy(&found, bytes, sizeof found);
     expected = header(device, bytes + sizeof found, size - sizeof found);
-    if (memcmp(&found, &expected, offsetof(struct header, size)) != 0) {
-        log_info("pipeline cache %s is ignored: it is of another device or driver", device->cache_path);
-        return NULL;
-    }
-    if (memcmp(&found, &expected, sizeof found) != 0) {
-        log_info("pipeline cache %s is ignored: it is damaged", device->cache_path);
-        return NULL;
-    }
-    return bytes + sizeof found;
+    if (memcmp(&found, &expected, offsetof(struct header, size)) != 0)
+        return "it is of another device or driver";
+    return memcmp(&found, &expected, sizeof found) != 0 ? "it is damaged" : NULL;
+}
+
+/* The driver's data within the file's bytes, NULL (with the reason in the log) when the file is not to be used. */
+static const uint8_t *accept(const struct vk_device *device, const uint8_t *bytes, size_t size) {
+    const char *why_not = cache_refusal(device, bytes, size);
+    if (!why_not)
+        return bytes + sizeof(struct header);
+    log_info("pipeline cache %s is ignored: %s", device->cache_path, why_not);
+    return NULL;
 }
 
 enum status cache_create(struct vk_device *device) {

@@ -149,6 +149,9 @@ bool queue_idle(struct vk_device *device);
 
 /* ---- cache.c ---- */
 
+/* NULL when the bytes are a file that was saved for this device and driver; otherwise why they are not. */
+const char *cache_refusal(const struct vk_device *device, const uint8_t *bytes, size_t size);
+
 /* Starts the pipeline cache, from the file when that is sound. */
 CHECKED enum status cache_create(struct vk_device *device);
 
