@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static struct rvk_context *context;
 static char folder[] = "/tmp/test_train_XXXXXX";
@@ -283,6 +285,26 @@ static void test_save_steps(void **state) {
     assert_same_files(in_folder("saving/last.safetensors"), in_folder("going on/last.safetensors"));
 }
 
+/* A folder in the place of the best checkpoint: it cannot be written. */
+static void block_best(void *user, const struct rvk_progress *progress) {
+    (void)user;
+    if (progress->step == 1)
+        assert_int_equal(mkdir(in_folder("order/best.safetensors"), 0700), 0);
+}
+
+/* The last checkpoint does not get ahead of the best one, which a run that goes on from it would not write again. */
+static void test_best_comes_first(void **state) {
+    (void)state;
+    struct rvk_train_options options = small();
+    options.out = in_folder("order");
+    options.on_step = block_best;
+    train(&options, RVK_IO);
+    assert_non_null(strstr(rvk_message(), "order/best.safetensors: "));
+    assert_int_equal(rmdir(in_folder("order/best.safetensors")), 0);
+    struct rvk_train_options resume = {.resume = in_folder("order/last.safetensors"), .steps = 1};
+    assert_int_equal(train(&resume, RVK_OK).steps, 1);
+}
+
 /* Nothing is allocated, created or recorded between the second step and the end of an epoch. */
 static void test_counters(void **state) {
     (void)state;
@@ -328,7 +350,8 @@ int main(void) {
         cmocka_unit_test(test_resume_accumulated), cmocka_unit_test(test_accumulate),
         cmocka_unit_test(test_callbacks),          cmocka_unit_test(test_interrupt),
         cmocka_unit_test(test_early_stop),         cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_save_steps),         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_save_steps),         cmocka_unit_test(test_best_comes_first),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
 }

@@ -111,11 +111,12 @@ static bool unpack_choice(json_t *item, struct tuning *out) {
 
 /* NULL, or why the file is not used. */
 static const char *unpack(json_t *file, const struct vk_description *device, struct tuning *out) {
-    json_t *identity = pack_identity(device), *choices = json_object_get(file, "choices");
-    bool same = json_equal(json_object_get(file, "for"), identity);
-    json_decref(identity);
+    json_t *choices = json_object_get(file, "choices");
     if (json_integer_value(json_object_get(file, "schema")) != SCHEMA || !json_is_array(choices))
         return "it is damaged, or of another version";
+    json_t *identity = pack_identity(device);
+    bool same = json_equal(json_object_get(file, "for"), identity);
+    json_decref(identity);
     if (!same)
         return "it was measured with another device, driver or version of this program";
     for (size_t i = 0; i < json_array_size(choices); i++)

@@ -236,16 +236,16 @@ static void advance(struct trainer *trainer, struct trainer_epoch *epoch) {
     at->loss_sum = at->right_sum = 0;
 }
 
+/* The last one is written last: whoever resumes from it can rely on the others, or writes them again. */
 static enum status write_epoch(const struct trainer *trainer, bool best) {
     const struct trainer_options *options = trainer->options;
-    TRY(trainer_write(trainer, "last"));
-    if (best)
-        TRY(trainer_write(trainer, "best"));
-    if (options->save_every == 0 || trainer->at.epoch % options->save_every != 0)
-        return STATUS_OK;
     char name[32];
     snprintf(name, sizeof name, "epoch-%04u", trainer->at.epoch);
-    return trainer_write(trainer, name);
+    if (best)
+        TRY(trainer_write(trainer, "best"));
+    if (options->save_every && trainer->at.epoch % options->save_every == 0)
+        TRY(trainer_write(trainer, name));
+    return trainer_write(trainer, "last");
 }
 
 static enum status finish_epoch(struct trainer *trainer) {

@@ -7,6 +7,8 @@
 
 /* Numbers of the SPIR-V specification, unified 1.6, sections 3.3 to 3.49. */
 enum { MAGIC = 0x07230203, HEADER_WORDS = 5, LARGEST_BOUND = 0x3FFFFF };
+/* An id takes at least two words to define, so the bound is far below this times the words unless it is made up. */
+enum { IDS_A_WORD = 16 };
 enum opcode {
     OP_ENTRY_POINT = 15,
     OP_EXECUTION_MODE = 16,
@@ -492,6 +494,8 @@ enum status reflect_module(const uint32_t *words, size_t count, const uint32_t *
         return fail(STATUS_DATA, "not a SPIR-V module of this machine's byte order");
     if (words[3] > LARGEST_BOUND)
         return fail(STATUS_DATA, "%u ids: a SPIR-V module has at most %d", words[3], LARGEST_BOUND);
+    if (words[3] / IDS_A_WORD > count)
+        return fail(STATUS_DATA, "%u ids: there cannot be so many in %zu words of SPIR-V", words[3], count);
     struct parser parser = {
         .constants = constants, .constant_count = constant_count, .bound = MAX(words[3], 1U), .out = out};
     TRY(memory_zeroed(parser.bound, sizeof *parser.ids, &parser.ids));
