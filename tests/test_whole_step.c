@@ -88,7 +88,7 @@ static void verify_network(const char *name, enum model_style style) {
     struct verify_options options = {.report = print_failure, .user = title};
     if (verify_graph(n.plan, &n.step.graph, &options, &summary) != STATUS_OK)
         fail_msg("%s: %s", name, status_message());
-    assert_true(summary.passed == n.step.graph.node_count + 1 && summary.values > 10000);
+    assert_true(summary.passed == n.step.graph.node_count + 2 && summary.values > 10000);
     stop(&n);
     test_device_close(&d);
 }

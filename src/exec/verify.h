@@ -66,9 +66,10 @@ int data_kind_find(const char *name);
 /*
  * Runs a whole graph node by node on the device and holds every output of every node to the reference's answer for the
  * inputs that the node really had; then runs it in one piece and demands the same bits in every persistent and output
- * tensor, so that a wrong lifetime or a missing barrier shows. Inputs of the next slot (plan_input) must have been
- * written; persistent values are restored afterwards. One verify_result a node (shape = scope). STATUS_MISMATCH when
- * something disagrees.
+ * tensor, so that a wrong lifetime or a missing barrier shows; then with other inputs, and with its own once more,
+ * which must again give the same bits, so that what is left over from a step shows. Inputs of the next slot
+ * (plan_input) must have been written; persistent values are restored afterwards. One verify_result a node (shape =
+ * scope), two for the replays. STATUS_MISMATCH when something disagrees.
  */
 CHECKED enum status verify_graph(struct plan *plan, const struct graph *graph, const struct verify_options *options,
                                  struct verify_summary *summary);
