@@ -142,7 +142,7 @@ static void train(struct rvk_context *context, const struct rvk_train_options *o
 static void steps(void **state) {
     (void)state;
     const char *text = getenv("TEST_STEPS");
-    uint32_t count = text ? (uint32_t)strtoul(text, NULL, 10) : 500;
+    uint32_t count = text ? (uint32_t)strtoul(text, NULL, 10) : SANITIZED ? 150 : 500;
     long files = open_files();
     struct watch watch = {.context = open_context()};
     struct rvk_train_options options = small(EPOCHS);
@@ -170,7 +170,7 @@ static void steps(void **state) {
 /* The first two may leave behind what loader and driver make once. */
 static void contexts(void **state) {
     (void)state;
-    enum { CONTEXTS = 20, FIRST = 2 };
+    enum { CONTEXTS = SANITIZED ? 5 : 20, FIRST = 2 };
     struct holdings settled = {0}, now = {0};
     struct rvk_train_options options = small(1);
     options.steps = 2;
