@@ -202,6 +202,10 @@ struct rvk_run {
     uint32_t resumed_epoch, resumed_step; /* finished before */
 };
 
+/* As `batch`: the largest multiple of 16 that fits into the memory of the device (fewer where 16 do not), at most 512.
+ */
+#define RVK_BATCH_AUTO UINT32_MAX
+
 struct rvk_train_options {
     const char *model;       /* "resnet20" */
     const char *style;       /* "torch" or "keras": padding, bias, epsilon, momentum, initialization, penalty */
@@ -213,7 +217,9 @@ struct rvk_train_options {
     const char *augment;     /* "both", "shift", "flip" or "none" */
     uint32_t shift;          /* whole pixels, 4 */
     uint32_t epochs;         /* 20 */
-    uint32_t batch;          /* 128; the last images of an epoch that do not fill a step are left out */
+    uint32_t batch;          /* 128, or RVK_BATCH_AUTO, which leaves the learning rate as it is and which a checkpoint
+                                records as the number that was found; the last images of an epoch that do not fill a
+                                step are left out */
     uint32_t accumulate;    /* 1; so many batches make a step, which updates the weights once, with their mean gradient:
                                as a batch so many times as large, in the memory of one. Batch normalization still
                                takes its statistics from each batch, as in PyTorch */

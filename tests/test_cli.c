@@ -55,7 +55,7 @@ static void test_options(void **state) {
     assert_int_equal(run("train --epochz 3 2>&1"), 2);
     assert_string_equal(output, "resnet-vk: unknown option --epochz; did you mean --epochs?\n");
     assert_int_equal(run("train --batch 0 2>&1"), 2);
-    expect(2, "--batch must be a whole number from 1 to 65536, not '0'");
+    expect(2, "--batch must be auto or a whole number from 1 to 65536, not '0'");
     assert_int_equal(run("bench --phase both 2>&1"), 2);
     expect(2, "--phase must be one of train|infer, not 'both'");
     assert_int_equal(run("train --config /nonexistent 2>&1"), 3);
@@ -238,6 +238,36 @@ static void test_use(void **state) {
     expect(0, "truly class ");
 }
 
+/* Uses what test_train left. What does not fit into memory is refused before the work starts, with what would fit. */
+static void test_memory(void **state) {
+    (void)state;
+    assert_int_equal(run("train " SMALL " --batch auto --steps 1 --json"), 0);
+    json_t *start = line_json(0);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(start, "options"), "batch")), 96);
+    json_decref(start);
+    assert_int_equal(run("train " SMALL " --batch auto --print-config"), 0);
+    expect(0, "batch = auto  # command line\n");
+    static const char *const commands[] = {
+        "train " SMALL " --eval-batch 8 --batch 96",
+        "train " SMALL " --eval-batch 96",
+        "bench --model resnet8 --size 16 --batch 96",
+        "bench --model resnet8 --size 16 --batch 500 --phase infer",
+        "eval --batch 96 --weights last",
+        "predict --count 96 --weights last",
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char line[256];
+        snprintf(line, sizeof line, "%s", commands[i]);
+        char *weights = strstr(line, " last");
+        if (weights)
+            snprintf(weights, sizeof line - (size_t)(weights - line), " %s/run/last.safetensors", folder);
+        if (run("%s --limit memoryHeapSize=5MiB 2>&1", line) != 5)
+            fail_msg("%s did not exit with 5:\n%s", line, output);
+        expect(5, "the largest batch that fits is ");
+        expect(5, " MB are left on ");
+    }
+}
+
 /* Waits until the run in `path` has finished an epoch. */
 static void wait_for_epoch(const char *path) {
     char name[128];
@@ -341,11 +371,11 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_usage),   cmocka_unit_test(test_help),    cmocka_unit_test(test_options),
-        cmocka_unit_test(test_models),  cmocka_unit_test(test_devices), cmocka_unit_test(test_files),
-        cmocka_unit_test(test_verify),  cmocka_unit_test(test_train),   cmocka_unit_test(test_use),
-        cmocka_unit_test(test_signals), cmocka_unit_test(test_target),  cmocka_unit_test(test_nonfinite),
-        cmocka_unit_test(test_bench),   cmocka_unit_test(test_profile),
+        cmocka_unit_test(test_usage),     cmocka_unit_test(test_help),    cmocka_unit_test(test_options),
+        cmocka_unit_test(test_models),    cmocka_unit_test(test_devices), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_verify),    cmocka_unit_test(test_train),   cmocka_unit_test(test_use),
+        cmocka_unit_test(test_memory),    cmocka_unit_test(test_signals), cmocka_unit_test(test_target),
+        cmocka_unit_test(test_nonfinite), cmocka_unit_test(test_bench),   cmocka_unit_test(test_profile),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

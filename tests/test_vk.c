@@ -179,7 +179,7 @@ static void host(void **state) {
         REFUSED(vk_timestamps_reserve(device, 1), STATUS_DEVICE, "no timestamps");
         assert_true(kernel == NULL && commands == NULL);
         struct vk_buffer *most;
-        REFUSED(vk_buffer_create(device, VK_MEMORY_DEVICE, list[count - 1].heap_bytes + 1, &most), STATUS_MEMORY,
+        REFUSED(vk_buffer_create(device, VK_MEMORY_DEVICE, list[count - 1].facts.heap_bytes + 1, &most), STATUS_MEMORY,
                 "most");
         vk_close(device);
     }

@@ -5,6 +5,7 @@
 #include "exec/bench.h"
 #include "exec/peak.h"
 #include "train/feed.h"
+#include "train/fit.h"
 #include "train/parameters.h"
 
 #include <string.h>
@@ -47,12 +48,17 @@ static enum status prepare(struct bench *bench, struct vk_device *device, const 
     TRY(api_model_options(options->model, options->style, options->size, &model));
     TRY(model_create(&model, &bench->model));
     TRY(store_create(device, &bench->store));
+    step->image_count = step->batch;
+    const struct fit fit = {.store = bench->store,
+                            .model = &bench->model,
+                            .step = *step,
+                            .own_images = true,
+                            .plan = {.timestamps = options->profile, .tuning = bench->tuning}};
+    TRY(fit_check(&fit));
     TRY(make_images(bench, step->batch, bench->model.options.height));
     TRY(parameters_initialize(&bench->model, 1, bench->store));
-    step->image_count = step->batch;
     TRY(step_create(&bench->model, step, &bench->step));
-    TRY(plan_create(bench->store, &bench->step.graph,
-                    &(struct plan_options){.timestamps = options->profile, .tuning = bench->tuning}, &bench->plan));
+    TRY(plan_create(bench->store, &bench->step.graph, &fit.plan, &bench->plan));
     if (options->plan)
         plan_print(bench->plan, options->plan);
     return STATUS_OK;

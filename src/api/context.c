@@ -59,7 +59,7 @@ static struct rvk_device describe(const struct vk_description *description) {
         [DEVICE_DISCRETE] = "discrete", [DEVICE_VIRTUAL] = "virtual",
         [DEVICE_CPU] = "cpu",           [DEVICE_REFERENCE] = "reference",
     };
-    struct rvk_device device = {.memory_bytes = description->heap_bytes, .usable = description->usable};
+    struct rvk_device device = {.memory_bytes = description->facts.heap_bytes, .usable = description->usable};
     snprintf(device.name, sizeof device.name, "%s", description->facts.name);
     snprintf(device.driver, sizeof device.driver, "%s", description->facts.driver);
     snprintf(device.api, sizeof device.api, "%s", description->api);

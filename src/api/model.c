@@ -105,8 +105,9 @@ static enum status make_evaluator(struct rvk_model *model, enum step_kind kind, 
     if (evaluator->plan)
         return STATUS_OK;
     evaluator_destroy(evaluator);
-    return evaluator_create(&model->model, model->store, kind, model->batch, model->mean_per_pixel,
-                            &(struct plan_options){.tuning = &model->context->tuning}, evaluator);
+    const struct plan_options plan = {.tuning = &model->context->tuning};
+    const struct fit fit = evaluator_fit(&model->model, model->store, kind, model->batch, model->mean_per_pixel, &plan);
+    return evaluator_create(&fit, evaluator);
 }
 
 static enum status evaluate(struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t count,

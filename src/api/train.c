@@ -9,6 +9,7 @@ struct bridge {
     const struct rvk_train_options *options; /* with defaults */
     struct trainer_options trainer;
     struct checkpoint checkpoint;
+    const struct tuning *tuning;
     char *record, *folder;
     void *keep;
 };
@@ -108,12 +109,22 @@ static enum status recall(struct bridge *bridge, struct rvk_train_options *optio
     return STATUS_OK;
 }
 
-static enum status prepare(struct bridge *bridge, struct rvk_train_options *options) {
+/* The batch that fits into the device's memory: from here on it is an ordinary one, which a checkpoint records. */
+static enum status choose_batch(struct vk_device *device, struct bridge *bridge, struct rvk_train_options *options) {
+    TRY(trainer_choose_batch(device, &bridge->trainer, &options->batch));
+    bridge->trainer.step.batch = options->batch;
+    return STATUS_OK;
+}
+
+static enum status prepare(struct vk_device *device, struct bridge *bridge, struct rvk_train_options *options) {
     if (options->resume)
         TRY(recall(bridge, options));
     else
         train_options_fill(options);
     TRY(train_options_convert(options, &bridge->trainer));
+    bridge->trainer.tuning = bridge->tuning;
+    if (options->batch == RVK_BATCH_AUTO)
+        TRY(choose_batch(device, bridge, options));
     TRY(train_options_write(options, &bridge->record));
     struct trainer_options *trainer = &bridge->trainer;
     trainer->resume = options->resume ? &bridge->checkpoint : NULL;
@@ -145,8 +156,8 @@ static void convert_result(const struct trainer_result *from, struct rvk_train_r
 static enum status train(struct rvk_context *context, struct bridge *bridge, struct rvk_train_options *options,
                          struct rvk_train_result *out) {
     struct trainer_result result;
-    TRY(prepare(bridge, options));
-    bridge->trainer.tuning = &context->tuning;
+    bridge->tuning = &context->tuning;
+    TRY(prepare(context->device, bridge, options));
     enum status status = trainer_run(context->device, &bridge->trainer, &result);
     convert_result(&result, out);
     if (status == STATUS_OK && result.tested && result.test_accuracy < options->target_accuracy)

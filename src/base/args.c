@@ -94,8 +94,8 @@ static enum status read_whole(const struct option *option, const char *where, co
     unsigned long long value = strtoull(text, &end, 10);
     bool digits = isdigit((unsigned char)text[0]) && *end == 0 && errno == 0;
     if (!digits || (double)value < option->minimum || (double)value > option->maximum)
-        return fail(STATUS_USAGE, "%s%s must be a whole number from %.0f to %.0f, not '%s'", where, option->name,
-                    option->minimum, option->maximum, text);
+        return fail(STATUS_USAGE, "%s%s must be %sa whole number from %.0f to %.0f, not '%s'", where, option->name,
+                    option->type == OPTION_AUTO ? "auto or " : "", option->minimum, option->maximum, text);
     *field = (uint32_t)value;
     return STATUS_OK;
 }
@@ -125,6 +125,12 @@ static enum status read_value(const struct option *option, const char *where, co
     switch (option->type) {
     case OPTION_FLAG:
         return read_flag(option, where, text, field);
+    case OPTION_AUTO:
+        if (strcmp(text, "auto") == 0) {
+            *(uint32_t *)field = UINT32_MAX;
+            return STATUS_OK;
+        }
+        return read_whole(option, where, text, field);
     case OPTION_WHOLE:
         return read_whole(option, where, text, field);
     case OPTION_REAL:

@@ -17,6 +17,7 @@
 enum option_type {
     OPTION_FLAG,   /* bool: --name; elsewhere "true" or "false" */
     OPTION_WHOLE,  /* uint32_t in [minimum, maximum] */
+    OPTION_AUTO,   /* the same, or the word "auto": UINT32_MAX */
     OPTION_REAL,   /* double in [minimum, maximum], finite */
     OPTION_TEXT,   /* const char *, NULL when not given and without a default */
     OPTION_CHOICE, /* const char *, one of the words of `value` */

@@ -20,6 +20,10 @@ static json_t *option_value(const struct option *option, const void *field) {
     switch (option->type) {
     case OPTION_FLAG:
         return json_boolean(*(const bool *)field);
+    case OPTION_AUTO:
+        if (*(const uint32_t *)field == UINT32_MAX)
+            return json_string("auto");
+        return json_integer(*(const uint32_t *)field);
     case OPTION_WHOLE:
         return json_integer(*(const uint32_t *)field);
     case OPTION_REAL:

@@ -32,7 +32,7 @@ static const struct option run_options[] = {
     OPTION(OPTION_FLAG, "no-augment", no_augment, NULL, NULL, "the same as --augment none", 0, 0),
     OPTION(OPTION_WHOLE, "shift", train.shift, "N", "4", "largest shift, in pixels", 1, 64),
     OPTION(OPTION_WHOLE, "epochs", train.epochs, "N", NULL, "passes over the training images [20]", 1, 100000),
-    OPTION(OPTION_WHOLE, "batch", train.batch, "N", "128",
+    OPTION(OPTION_AUTO, "batch", train.batch, "N|auto", "128",
            "images computed at a time; the last ones of an epoch that fill no step are left out", 1, 65536),
     OPTION(OPTION_WHOLE, "accumulate", train.accumulate, "N", "1",
            "batches a step: one update with their mean gradient", 1, 65536),
@@ -134,6 +134,8 @@ static void on_start(void *user, const struct rvk_run *run) {
     printf("%s, batch %s, %s lr %g, schedule %s, %u epochs of %u steps; %s on the device\n", options->style, batch,
            options->optimizer, options->learning_rate, options->schedule, options->epochs, run->steps,
            cli_bytes(run->device_bytes, bytes));
+    if (values.train.batch == RVK_BATCH_AUTO)
+        printf("the batch is the largest that fits into memory; the learning rate is not adapted to it\n");
     if (run->resumed_epoch || run->resumed_step)
         printf("resumed after %u epochs and %u steps\n", run->resumed_epoch, run->resumed_step);
     fflush(stdout);
@@ -307,7 +309,10 @@ const struct command command_train = {
     .about = "Data sets: fashion-mnist (Debian's package dataset-fashion-mnist), mnist:DIR, fashion-mnist:DIR,\n"
              "cifar10:DIR, cifar100:DIR, generated:count=512,classes=10,size=32,seed=1,channels=3\n\n"
              "The best checkpoint is chosen by validation accuracy, or by training loss when there is no\n"
-             "--validation-split; the test images are used once, at the end. Ctrl-C finishes the step and saves.\n",
+             "--validation-split; the test images are used once, at the end. Ctrl-C finishes the step and saves.\n\n"
+             "--batch auto takes as many images as fit into the device's memory, in multiples of 16 and at most\n"
+             "512; the learning rate is not adapted. --accumulate N updates the weights with the mean gradient of\n"
+             "N batches, in the memory of one; batch normalization takes its statistics from each batch.\n",
     .device = true,
     .groups = groups,
     .run = run,

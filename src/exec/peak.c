@@ -135,7 +135,7 @@ static enum status measure(const struct job *job, struct peak *out) {
 static uint64_t choose_bytes(const struct vk_device *device) {
     const struct device_facts *facts = vk_facts(device);
     uint64_t most = MIN(facts->max_storage_range, facts->max_allocation), bytes = COPY_BYTES;
-    most = MIN(most, vk_describe(device)->heap_bytes / 4);
+    most = MIN(most, facts->heap_bytes / 4);
     while (bytes > most && bytes > 16 * (uint64_t)INVOCATIONS)
         bytes /= 2;
     return bytes;

@@ -81,7 +81,8 @@ static uint64_t spread(struct block *blocks, size_t count) {
     return end;
 }
 
-static enum status create_arena(struct plan *plan) {
+/* Where every temporary will be in the arena. */
+static enum status pack_arena(struct plan *plan) {
     size_t count = plan->graph->tensor_count + plan->graph->node_count * LOWERING_SCRATCH;
     uint64_t total;
     plan->arena_unit = vk_facts(plan->device)->max_allocation / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT;
@@ -100,11 +101,18 @@ static enum status create_arena(struct plan *plan) {
     plan->numbers.lower_bound = schedule_lower_bound(plan->blocks, count);
     for (size_t i = 0; i < count; i++)
         plan->numbers.unshared_bytes += plan->blocks[i].bytes;
+    return STATUS_OK;
+}
+
+static enum status create_arena(struct plan *plan) {
+    uint64_t total = plan->numbers.arena_bytes;
     uint32_t arena_count = (uint32_t)ceil_div(total, plan->arena_unit);
     TRY(memory_zeroed(arena_count, sizeof(struct vk_buffer *), &plan->arena));
     for (; plan->arena_count < arena_count; plan->arena_count++) {
         uint64_t bytes = MIN(plan->arena_unit, total - plan->arena_count * plan->arena_unit);
-        TRY(vk_buffer_create(plan->device, VK_MEMORY_DEVICE, bytes, &plan->arena[plan->arena_count]));
+        enum status status = vk_buffer_create(plan->device, VK_MEMORY_DEVICE, bytes, &plan->arena[plan->arena_count]);
+        if (status != STATUS_OK)
+            return fail_prefix(status, "the values of a step");
     }
     return STATUS_OK;
 }
@@ -116,7 +124,7 @@ static struct vk_range arena_range(const struct plan *plan, const struct block *
 }
 
 /* Inputs and outputs stand side by side in one buffer each, so that one copy a step moves them. */
-static enum status create_transfers(struct plan *plan) {
+static void place_transfers(struct plan *plan) {
     const struct graph *graph = plan->graph;
     for (size_t t = 0; t < graph->tensor_count; t++) {
         const struct tensor *tensor = &graph->tensors[t];
@@ -126,6 +134,9 @@ static enum status create_transfers(struct plan *plan) {
         plan->locations[t] = (struct vk_range){.offset = *end, .bytes = tensor_bytes(tensor)};
         *end = round_up(*end + tensor_bytes(tensor), TENSOR_ALIGNMENT);
     }
+}
+
+static enum status create_transfers(struct plan *plan) {
     uint64_t slots = plan->options.slots;
     if (plan->input_bytes) {
         TRY(vk_buffer_create(plan->device, VK_MEMORY_DEVICE, plan->input_bytes, &plan->inputs));
@@ -258,30 +269,43 @@ static enum status bind_all(struct plan *plan, const struct lowering *lowerings,
     return find_barriers(plan);
 }
 
-static enum status lower_all(struct plan *plan) {
-    size_t count = plan->graph->node_count;
-    struct lowering *lowerings = NULL;
-    const char **forms = NULL;
-    enum status status = memory_zeroed(count, sizeof *lowerings, &lowerings);
-    if (status == STATUS_OK)
-        status = memory_zeroed(count, sizeof *forms, &forms);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        status = lower_node(plan, i, &lowerings[i], &forms[i]);
-        if (status == STATUS_OK)
-            count_node(plan, i, &lowerings[i]);
+/* ---- the whole ---- */
+
+/* What every node becomes, one entry a node. */
+struct lowered {
+    struct lowering *lowerings;
+    const char **forms;
+};
+
+static void lowered_destroy(struct lowered *lowered) {
+    free(lowered->lowerings);
+    free(lowered->forms);
+}
+
+/* Everything that is known without the device's memory, its sizes above all. */
+static enum status lay_out(struct plan *plan, struct lowered *lowered) {
+    const struct graph *graph = plan->graph;
+    TRY(graph_status(graph));
+    TRY(memory_zeroed(graph->tensor_count, sizeof *plan->locations, &plan->locations));
+    TRY(memory_zeroed(graph->tensor_count + graph->node_count * LOWERING_SCRATCH, sizeof *plan->blocks, &plan->blocks));
+    TRY(memory_zeroed(graph->node_count + 1, sizeof *plan->first_dispatch, &plan->first_dispatch));
+    TRY(memory_zeroed(graph->node_count, sizeof *lowered->lowerings, &lowered->lowerings));
+    TRY(memory_zeroed(graph->node_count, sizeof *lowered->forms, &lowered->forms));
+    schedule_lifetimes(graph, plan->blocks);
+    for (size_t i = 0; i < graph->node_count; i++) {
+        TRY(lower_node(plan, i, &lowered->lowerings[i], &lowered->forms[i]));
+        count_node(plan, i, &lowered->lowerings[i]);
     }
-    plan->opening_dispatches = plan->first_dispatch[plan->graph->opening];
-    if (status == STATUS_OK)
-        status = create_arena(plan);
-    if (status == STATUS_OK)
-        status = create_transfers(plan);
-    if (status == STATUS_OK)
-        status = locate(plan);
-    if (status == STATUS_OK)
-        status = bind_all(plan, lowerings, forms);
-    free(lowerings);
-    free(forms);
-    return status;
+    plan->opening_dispatches = plan->first_dispatch[graph->opening];
+    place_transfers(plan);
+    return pack_arena(plan);
+}
+
+static enum status bind(struct plan *plan, const struct lowered *lowered) {
+    TRY(create_arena(plan));
+    TRY(create_transfers(plan));
+    TRY(locate(plan));
+    return bind_all(plan, lowered->lowerings, lowered->forms);
 }
 
 /* ---- recording ---- */
@@ -389,26 +413,21 @@ static enum status note_persistent(struct plan *plan) {
     return STATUS_OK;
 }
 
-static enum status create(struct plan *plan) {
-    const struct graph *graph = plan->graph;
-    TRY(graph_status(graph));
-    TRY(memory_zeroed(graph->tensor_count, sizeof *plan->locations, &plan->locations));
-    TRY(memory_zeroed(graph->tensor_count + graph->node_count * LOWERING_SCRATCH, sizeof *plan->blocks, &plan->blocks));
-    TRY(memory_zeroed(graph->node_count + 1, sizeof *plan->first_dispatch, &plan->first_dispatch));
-    schedule_lifetimes(graph, plan->blocks);
+static enum status create(struct plan *plan, struct lowered *lowered) {
+    TRY(lay_out(plan, lowered));
     TRY(note_persistent(plan));
-    TRY(lower_all(plan));
+    TRY(bind(plan, lowered));
     TRY(record_all(plan));
-    plan->numbers.nodes = (uint32_t)graph->node_count;
+    plan->numbers.nodes = (uint32_t)plan->graph->node_count;
     plan->numbers.dispatches = plan->dispatch_count - plan->opening_dispatches;
     plan->numbers.pieces = plan->piece_count;
     return STATUS_OK;
 }
 
-enum status plan_create(struct store *store, const struct graph *graph, const struct plan_options *options,
-                        struct plan **out) {
+/* A plan with its options, and nothing else yet. */
+static enum status start(struct store *store, const struct graph *graph, const struct plan_options *options,
+                         struct plan **out) {
     struct plan *plan;
-    *out = NULL;
     TRY(memory_zeroed(1, sizeof *plan, &plan));
     plan->store = store;
     plan->device = store_device(store);
@@ -422,12 +441,67 @@ enum status plan_create(struct store *store, const struct graph *graph, const st
     if (plan->options.timestamps || plan_is_reference(plan)) /* the timestamps of one step only; nothing overlaps */
         plan->options.slots = 1;
     plan->options.slots = MIN(plan->options.slots, (uint32_t)PLAN_SLOTS);
-    enum status status = create(plan);
-    if (status != STATUS_OK) {
-        plan_destroy(plan);
-        return status;
-    }
     *out = plan;
+    return STATUS_OK;
+}
+
+enum status plan_create(struct store *store, const struct graph *graph, const struct plan_options *options,
+                        struct plan **out) {
+    struct lowered lowered = {0};
+    *out = NULL;
+    TRY(start(store, graph, options, out));
+    enum status status = create(*out, &lowered);
+    lowered_destroy(&lowered);
+    if (status != STATUS_OK) {
+        plan_destroy(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+/* Temporaries, inputs and outputs. */
+static enum status measure(struct store *store, const struct graph *graph, const struct plan_options *options,
+                           uint64_t *bytes) {
+    struct lowered lowered = {0};
+    struct plan *plan;
+    TRY(start(store, graph, options, &plan));
+    enum status status = lay_out(plan, &lowered);
+    *bytes = plan->numbers.arena_bytes + (plan->input_bytes + plan->output_bytes) * (1 + plan->options.slots);
+    lowered_destroy(&lowered);
+    plan_destroy(plan);
+    return status;
+}
+
+static bool has_persistent(const struct graph *graph, const char *name) {
+    for (size_t t = 0; t < graph->tensor_count; t++)
+        if (graph->tensors[t].base == TENSOR_NONE && graph->tensors[t].role == TENSOR_PERSISTENT &&
+            strcmp(graph->tensors[t].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Of those that the store has to make: neither it nor one of the first `others` graphs has them. */
+static uint64_t count_persistent(const struct store *store, const struct graph *graph,
+                                 const struct plan_request *others, size_t count) {
+    uint64_t sum = 0;
+    for (size_t t = 0; t < graph->tensor_count; t++) {
+        const struct tensor *tensor = &graph->tensors[t];
+        bool there =
+            tensor->base != TENSOR_NONE || tensor->role != TENSOR_PERSISTENT || store_version(store, tensor->name) > 0;
+        for (size_t i = 0; i < count && !there; i++)
+            there = has_persistent(others[i].graph, tensor->name);
+        sum += there ? 0 : round_up(tensor_bytes(tensor), TENSOR_ALIGNMENT);
+    }
+    return sum;
+}
+
+enum status plan_measure(struct store *store, const struct plan_request *requests, size_t count, uint64_t *bytes) {
+    *bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t own = 0;
+        TRY(measure(store, requests[i].graph, requests[i].options, &own));
+        *bytes += own + count_persistent(store, requests[i].graph, requests, i);
+    }
     return STATUS_OK;
 }
 

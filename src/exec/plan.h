@@ -38,6 +38,18 @@ CHECKED enum status plan_create(struct store *store, const struct graph *graph, 
                                 struct plan **out);
 void plan_destroy(struct plan *plan);
 
+struct plan_request {
+    const struct graph *graph;
+    const struct plan_options *options; /* may be NULL */
+};
+/*
+ * Bytes on the device that plan_create would allocate for all requests together, with the persistent values that the
+ * store does not have yet. Nothing is allocated there. Failures are those of plan_create that depend on shapes:
+ * STATUS_MEMORY for a tensor larger than an allocation may be, STATUS_DEVICE for one that no form of its op can take.
+ */
+CHECKED enum status plan_measure(struct store *store, const struct plan_request *requests, size_t count,
+                                 uint64_t *bytes);
+
 /*
  * Where to write a TENSOR_INPUT for the next step, in stored layout (ir/tensor.h). Needs plan_pending < plan_slots. The
  * whole input must be written for every step.

@@ -56,7 +56,9 @@ enum status store_get(struct store *store, const char *name, uint64_t bytes, str
         entry = &store->entries[store->count];
         *entry = (struct entry){.bytes = bytes, .version = 1};
         snprintf(entry->name, sizeof entry->name, "%s", name);
-        TRY(vk_buffer_create(store->device, VK_MEMORY_DEVICE, bytes, &entry->buffer));
+        enum status status = vk_buffer_create(store->device, VK_MEMORY_DEVICE, bytes, &entry->buffer);
+        if (status != STATUS_OK)
+            return fail_prefix(status, "%s", name);
         store->count++;
         TRY(vk_fill(entry->buffer, 0, bytes, 0));
     }

@@ -7,6 +7,7 @@ void facts_minimum(struct device_facts *facts) {
         .kind = DEVICE_OTHER,
         .max_storage_range = UINT64_C(1) << 27,
         .max_allocation = UINT64_C(1) << 30,
+        .heap_bytes = UINT64_C(1) << 32, /* the specification knows no such limit */
         .max_shared_bytes = 16384,
         .max_invocations = 128,
         .max_group_size = {128, 128, 64},

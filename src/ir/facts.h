@@ -23,6 +23,7 @@ struct device_facts {
     uint32_t vendor_id;
     uint64_t max_storage_range; /* bytes one storage buffer binding may cover */
     uint64_t max_allocation;    /* bytes of one memory allocation */
+    uint64_t heap_bytes;        /* of the memory that values live in; the host's, where a CPU is the device */
     uint32_t max_shared_bytes;  /* shared memory of a workgroup */
     uint32_t max_invocations;   /* of a workgroup */
     uint32_t max_group_size[3]; /* of a workgroup, per axis */

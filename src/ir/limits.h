@@ -13,6 +13,7 @@
 #define LIMITS(X)                                                                                                      \
     X(maxStorageBufferRange, LIMIT_64, max_storage_range)                                                              \
     X(maxMemoryAllocationSize, LIMIT_64, max_allocation)                                                               \
+    X(memoryHeapSize, LIMIT_64, heap_bytes)                                                                            \
     X(maxComputeSharedMemorySize, LIMIT_32, max_shared_bytes)                                                          \
     X(maxComputeWorkGroupInvocations, LIMIT_32, max_invocations)                                                       \
     X(maxComputeWorkGroupSize, LIMIT_AXES, max_group_size)                                                             \

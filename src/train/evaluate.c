@@ -5,20 +5,24 @@
 
 #include <string.h>
 
-enum status evaluator_create(const struct model *model, struct store *store, enum step_kind kind, uint32_t batch,
-                             bool mean_per_pixel, const struct plan_options *plan, struct evaluator *out) {
-    *out = (struct evaluator){.store = store};
-    struct step_options options;
-    step_options_default(&options);
-    options.kind = kind;
-    options.batch = options.image_count = batch;
-    options.set = "eval";
-    options.mean_per_pixel = mean_per_pixel;
-    options.keep_logits = kind == STEP_EVALUATE;
-    TRY(step_create(model, &options, &out->step));
-    struct plan_options one = *plan;
-    one.slots = 1;
-    return plan_create(store, &out->step.graph, &one, &out->plan);
+struct fit evaluator_fit(const struct model *model, struct store *store, enum step_kind kind, uint32_t batch,
+                         bool mean_per_pixel, const struct plan_options *plan) {
+    struct fit fit = {.store = store, .model = model, .own_images = true, .plan = *plan};
+    step_options_default(&fit.step);
+    fit.step.kind = kind;
+    fit.step.batch = fit.step.image_count = batch;
+    fit.step.set = "eval";
+    fit.step.mean_per_pixel = mean_per_pixel;
+    fit.step.keep_logits = kind == STEP_EVALUATE;
+    fit.plan.slots = 1;
+    return fit;
+}
+
+enum status evaluator_create(const struct fit *fit, struct evaluator *out) {
+    *out = (struct evaluator){.store = fit->store};
+    TRY(fit_check(fit));
+    TRY(step_create(fit->model, &fit->step, &out->step));
+    return plan_create(fit->store, &out->step.graph, &fit->plan, &out->plan);
 }
 
 void evaluator_destroy(struct evaluator *evaluator) {

@@ -9,7 +9,7 @@
 
 #include "data/dataset.h"
 #include "exec/plan.h"
-#include "train/step.h"
+#include "train/fit.h"
 
 struct evaluator {
     struct store *store;
@@ -17,11 +17,12 @@ struct evaluator {
     struct plan *plan;
 };
 
-/* STEP_EVALUATE or STEP_PREDICT. Of `plan`, slots are its own affair. The model's values and the normalization must be
- * in the store before it runs. */
-CHECKED enum status evaluator_create(const struct model *model, struct store *store, enum step_kind kind,
-                                     uint32_t batch, bool mean_per_pixel, const struct plan_options *plan,
-                                     struct evaluator *out);
+/* What an evaluator for batches of `batch` images is: STEP_EVALUATE or STEP_PREDICT. Of `plan`, slots are not taken. */
+struct fit evaluator_fit(const struct model *model, struct store *store, enum step_kind kind, uint32_t batch,
+                         bool mean_per_pixel, const struct plan_options *plan);
+/* Makes it, if it fits (STATUS_MEMORY). The model's values and the normalization must be in the store before it runs.
+ */
+CHECKED enum status evaluator_create(const struct fit *fit, struct evaluator *out);
 void evaluator_destroy(struct evaluator *evaluator); /* accepts a zeroed one */
 
 struct evaluation {

@@ -84,6 +84,13 @@ struct trainer_result {
 CHECKED enum status trainer_run(struct vk_device *device, const struct trainer_options *options,
                                 struct trainer_result *result);
 
+/*
+ * The batch for a run with these options (their own is not looked at): as many images as fit into the memory of the
+ * device, at most 512 and at most what a step can have; a multiple of 16, unless fewer than 16 fit.
+ */
+CHECKED enum status trainer_choose_batch(struct vk_device *device, const struct trainer_options *options,
+                                         uint32_t *batch);
+
 /* The text of `record` in a checkpoint that the trainer saved, free with free(). STATUS_DATA when there is none. */
 CHECKED enum status trainer_record(const struct checkpoint *checkpoint, char **record);
 

@@ -22,6 +22,11 @@ static enum status load_data(struct trainer *trainer) {
         test->count = MIN(test->count, options->test_limit);
     trainer->train_count = dataset_split(training->count, options->validation_split);
     trainer->validation_count = training->count - trainer->train_count;
+    return STATUS_OK;
+}
+
+static enum status count_steps(struct trainer *trainer) {
+    const struct trainer_options *options = trainer->options;
     uint64_t images = (uint64_t)options->step.batch * options->step.accumulate;
     trainer->steps = (uint32_t)(trainer->train_count / images);
     trainer->images = (uint32_t)images;
@@ -59,17 +64,32 @@ static enum status make_values(struct trainer *trainer) {
     return parameters_initialize(&trainer->model, options->seed, trainer->store);
 }
 
-static enum status make_plans(struct trainer *trainer) {
+/* The evaluation, and the training beside it. */
+static void describe_steps(const struct trainer *trainer, struct fit *evaluation, struct fit *training) {
     const struct trainer_options *options = trainer->options;
-    struct step_options step = options->step;
-    step.kind = STEP_TRAIN;
-    step.image_count = trainer->train_count;
-    TRY(step_create(&trainer->model, &step, &trainer->step));
-    struct plan_options plan = {.tuning = options->tuning, .budget_ns = trainer->budget_ns};
-    TRY(evaluator_create(&trainer->model, trainer->store, STEP_EVALUATE, options->eval_batch,
-                         options->step.mean_per_pixel, &plan, &trainer->evaluator));
-    plan.timestamps = options->profile;
-    return plan_create(trainer->store, &trainer->step.graph, &plan, &trainer->plan);
+    const struct plan_options plan = {.tuning = options->tuning, .budget_ns = trainer->budget_ns};
+    *evaluation = evaluator_fit(&trainer->model, trainer->store, STEP_EVALUATE, options->eval_batch,
+                                options->step.mean_per_pixel, &plan);
+    *training = (struct fit){
+        .store = trainer->store, .model = &trainer->model, .step = options->step, .plan = plan, .beside = evaluation};
+    training->step.kind = STEP_TRAIN;
+    training->step.image_count = trainer->train_count;
+    training->plan.timestamps = options->profile;
+}
+
+static enum status check_memory(const struct trainer *trainer) {
+    struct fit evaluation, training;
+    describe_steps(trainer, &evaluation, &training);
+    TRY(fit_check(&evaluation));
+    return fit_check(&training);
+}
+
+static enum status make_plans(struct trainer *trainer) {
+    struct fit evaluation, training;
+    describe_steps(trainer, &evaluation, &training);
+    TRY(evaluator_create(&evaluation, &trainer->evaluator));
+    TRY(step_create(&trainer->model, &training.step, &trainer->step));
+    return plan_create(trainer->store, &trainer->step.graph, &training.plan, &trainer->plan);
 }
 
 static enum status check_folder(const struct trainer_options *options) {
@@ -112,6 +132,7 @@ static enum status announce(struct trainer *trainer) {
 enum status trainer_open(struct trainer *trainer) {
     TRY(check_folder(trainer->options));
     TRY(load_data(trainer));
+    TRY(count_steps(trainer));
     TRY(make_model(trainer));
     make_schedule(trainer);
     TRY(memory_zeroed(trainer->train_count, sizeof *trainer->order, &trainer->order));
@@ -120,11 +141,37 @@ enum status trainer_open(struct trainer *trainer) {
 
 enum status trainer_load(struct trainer *trainer) {
     TRY(store_create(trainer->device, &trainer->store));
+    TRY(check_memory(trainer));
     TRY(make_values(trainer));
     TRY(make_plans(trainer));
     TRY(announce(trainer));
     TRY(trainer_keep(trainer));
     return trainer_write(trainer, "last");
+}
+
+/* In multiples of 16, which fill the tiles of the kernels, unless so many do not fit. */
+static enum status choose_batch(struct trainer *trainer, uint32_t *batch) {
+    enum { MOST = 512, UNIT = 16 };
+    struct fit evaluation, training;
+    TRY(load_data(trainer));
+    TRY(make_model(trainer));
+    uint32_t images = trainer->train_count / trainer->options->step.accumulate;
+    TRY(store_create(trainer->device, &trainer->store));
+    describe_steps(trainer, &evaluation, &training);
+    training.step.batch = 1;
+    TRY(fit_check(&evaluation));
+    TRY(fit_check(&training));
+    TRY(fit_largest(&training, MAX(MIN(images, (uint32_t)MOST), 1), batch));
+    if (*batch > UNIT)
+        *batch -= *batch % UNIT;
+    return STATUS_OK;
+}
+
+enum status trainer_choose_batch(struct vk_device *device, const struct trainer_options *options, uint32_t *batch) {
+    struct trainer trainer = {.options = options, .device = device};
+    enum status status = choose_batch(&trainer, batch);
+    trainer_close(&trainer);
+    return status;
 }
 
 void trainer_unload(struct trainer *trainer) {

@@ -16,15 +16,18 @@ bool host_wanted(const char *name) {
     return name && strcasecmp(name, "cpu") == 0;
 }
 
+uint64_t host_memory(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UINT64_C(1) << 32;
+}
+
 void host_describe(struct physical *physical) {
     *physical = (struct physical){.description = {.usable = true}};
     struct vk_description *description = &physical->description;
     struct device_facts *facts = &description->facts;
-    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    description->heap_bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UINT64_C(1) << 32;
     facts_minimum(facts);
     facts->kind = DEVICE_REFERENCE;
-    facts->max_allocation = description->heap_bytes;
+    facts->max_allocation = facts->heap_bytes = host_memory();
     snprintf(facts->name, sizeof facts->name, "CPU reference");
     snprintf(facts->driver, sizeof facts->driver, "float64 reference " RVK_VERSION);
     description->offered = *facts;
@@ -47,7 +50,7 @@ enum status host_refuse(const char *what) {
 
 enum status host_allocate(struct vk_buffer *buffer) {
     struct vk_device *device = buffer->device;
-    uint64_t heap = device->physical.description.heap_bytes, used = device->counters.device_bytes;
+    uint64_t heap = vk_facts(device)->heap_bytes, used = device->counters.device_bytes;
     if (used > heap || buffer->bytes > heap - used)
         return fail(STATUS_MEMORY, "%llu bytes could not be allocated: this computer has %llu, %llu are in use here",
                     (unsigned long long)buffer->bytes, (unsigned long long)heap, (unsigned long long)used);

@@ -34,6 +34,7 @@ struct physical {
     uint32_t family;         /* of the queues used */
     uint32_t timestamp_bits; /* 0: no timestamps */
     bool portability_subset; /* an extension that must be enabled where it exists */
+    bool memory_budget;      /* VK_EXT_memory_budget */
 };
 /* All devices, the one to prefer first, the host itself last; free with free(). STATUS_DEVICE when there is no other.
  */
@@ -104,6 +105,8 @@ CHECKED enum status missing_device(void);
 /* Is this the name of the host itself? */
 bool host_wanted(const char *name);
 void host_describe(struct physical *physical);
+/* Bytes of the computer's memory. */
+uint64_t host_memory(void);
 CHECKED enum status host_open(const struct vk_options *options, struct vk_device *device);
 /* STATUS_DEVICE: the host has no WHAT. */
 CHECKED enum status host_refuse(const char *what);

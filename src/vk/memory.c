@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,42 @@ static bool choose(const struct vk_device *device, enum vk_memory kind, uint32_t
     return false;
 }
 
+/* ---- what is left ---- */
+
+static uint64_t less(uint64_t bytes, uint64_t taken) {
+    return bytes > taken ? bytes - taken : 0;
+}
+
+/* What the driver leaves to this process in a heap, whoever took the rest. */
+static uint64_t budget_left(const struct vk_device *device, uint32_t heap) {
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+    VkPhysicalDeviceMemoryProperties2 memory = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
+                                                .pNext = &budget};
+    vk_call.GetPhysicalDeviceMemoryProperties2(device->physical.handle, &memory);
+    return less(budget.heapBudget[heap], budget.heapUsage[heap]);
+}
+
+static bool is_mapped(enum vk_memory kind, VkMemoryPropertyFlags flags) {
+    return kind != VK_MEMORY_DEVICE || (flags & (MAPPABLE | CACHED)) == (MAPPABLE | CACHED);
+}
+
+uint64_t vk_memory_left(const struct vk_device *device) {
+    uint64_t heap = vk_facts(device)->heap_bytes, used = device->counters.device_bytes;
+    uint32_t type;
+    if (!choose(device, VK_MEMORY_DEVICE, UINT32_MAX, &type)) /* the host itself */
+        return less(heap / 5 * 4, used);
+    const VkMemoryType *memory = &device->memory.memoryTypes[type];
+    uint64_t left = less(heap / 5 * 4, used);
+    if (device->physical.memory_budget)
+        left = MIN(less(heap, used), budget_left(device, memory->heapIndex));
+    for (int i = 0; i < 2 && !is_mapped(VK_MEMORY_DEVICE, memory->propertyFlags); i++)
+        left = less(left, device->staging[i] ? 0 : STAGING_BYTES);
+    return left;
+}
+
+/* ---- buffers ---- */
+
 static enum status create(struct vk_buffer *buffer) {
     struct vk_device *device = buffer->device;
     VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
@@ -49,7 +86,9 @@ static enum status create(struct vk_buffer *buffer) {
     if (result == VK_SUCCESS)
         return STATUS_OK;
     buffer->handle = VK_NULL_HANDLE;
-    return device_fail(device, result, "creating a buffer");
+    char action[64];
+    snprintf(action, sizeof action, "creating a buffer of %llu bytes", (unsigned long long)buffer->bytes);
+    return device_fail(device, result, action);
 }
 
 static enum status allocate(struct vk_buffer *buffer, enum vk_memory kind) {
@@ -79,8 +118,9 @@ static enum status allocate(struct vk_buffer *buffer, enum vk_memory kind) {
         return device_fail(device, result, "binding memory");
     VkMemoryPropertyFlags flags = device->memory.memoryTypes[type].propertyFlags;
     buffer->cached = flags & CACHED;
-    bool map = kind != VK_MEMORY_DEVICE || (flags & (MAPPABLE | CACHED)) == (MAPPABLE | CACHED);
-    result = map ? vk_call.MapMemory(device->handle, buffer->memory, 0, VK_WHOLE_SIZE, 0, &buffer->mapped) : VK_SUCCESS;
+    result = is_mapped(kind, flags)
+                 ? vk_call.MapMemory(device->handle, buffer->memory, 0, VK_WHOLE_SIZE, 0, &buffer->mapped)
+                 : VK_SUCCESS;
     if (result != VK_SUCCESS) {
         buffer->mapped = NULL;
         return device_fail(device, result, "mapping memory");

@@ -60,6 +60,7 @@ static void describe_limits(const VkPhysicalDeviceLimits *limits, struct device_
     facts->max_storage_texels = MIN(limits->maxPerStageDescriptorStorageImages, limits->maxPerStageResources);
 }
 
+/* The heap of a software device is the host's memory, whatever it says: Mesa 22.3 names 2 GiB and gives more. */
 static void describe_memory(struct physical *physical, uint64_t max_allocation) {
     VkPhysicalDeviceMemoryProperties memory;
     vk_call.GetPhysicalDeviceMemoryProperties(physical->handle, &memory);
@@ -67,8 +68,9 @@ static void describe_memory(struct physical *physical, uint64_t max_allocation) 
     for (uint32_t i = 0; i < memory.memoryHeapCount; i++)
         if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
             local = MAX(local, memory.memoryHeaps[i].size);
-    physical->description.heap_bytes = local;
-    physical->description.facts.max_allocation = local ? MIN(max_allocation, local) : max_allocation;
+    struct device_facts *facts = &physical->description.facts;
+    facts->max_allocation = local ? MIN(max_allocation, local) : max_allocation;
+    facts->heap_bytes = facts->kind == DEVICE_CPU ? MAX(local, host_memory()) : local;
 }
 
 /* The first family that computes; its number of valid timestamp bits. False when there is none. */
@@ -193,6 +195,7 @@ void physical_describe(VkPhysicalDevice handle, struct physical *physical) {
     }
     struct extensions extensions = list_extensions(handle);
     physical->portability_subset = has(&extensions, "VK_KHR_portability_subset");
+    physical->memory_budget = has(&extensions, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     describe_more(&extensions, physical);
     free(extensions.list);
     description->usable = find_family(physical);

@@ -34,7 +34,6 @@ struct vk_description {
     struct device_facts facts;   /* what is believed of the device, and kept to */
     struct device_facts offered; /* what it says itself: more than that under options.limits */
     char api[32];                /* "1.3.230"; "" for the host itself */
-    uint64_t heap_bytes;         /* device-local memory */
     uint8_t uuid[16];            /* of the device, the same for every driver and program */
     uint32_t driver_version;
     bool usable;
@@ -87,6 +86,11 @@ enum vk_memory {
 CHECKED enum status vk_buffer_create(struct vk_device *device, enum vk_memory kind, uint64_t bytes,
                                      struct vk_buffer **out);
 void vk_buffer_destroy(struct vk_buffer *buffer);
+/*
+ * Bytes that are left for buffers, as far as can be known: what VK_EXT_memory_budget leaves to this process, without it
+ * 80 % of the heap, less what the device holds here already and the staging memory that it will need.
+ */
+uint64_t vk_memory_left(const struct vk_device *device);
 void *vk_buffer_map(struct vk_buffer *buffer); /* the mapped memory, NULL for memory that is not mapped */
 uint64_t vk_buffer_bytes(const struct vk_buffer *buffer);
 
