@@ -345,7 +345,7 @@ struct rvk_verify_options {
     uint32_t variant;    /* of the form, as rvk_tune names it; 0: its own choice */
     const char *shape;   /* one case, needs `op`: "x=2x9x9x5 weight=3x3x5x7 stride_h=2" */
     const char *data;    /* only this kind: "exact", "random", "hostile"; "adjoint": the op is held to its gradient */
-    uint32_t seed;       /* of the data, even: random data is all-positive; 0: 1, and an op's random data also with 2 */
+    uint32_t seed;       /* of the data, even: positive but for hostile values; 0: 1, and but for exact data also 2 */
     bool all;            /* also the long cases */
     const char *model;   /* instead of the ops' cases: a whole training step of this model */
     const char *style;   /* of the model */

@@ -31,14 +31,34 @@ static inline const char *mutant_find_code(const char *source, const char *text)
     return NULL;
 }
 
+/* A shader's text; free with free(). */
+static inline char *mutant_read(const char *name, size_t *size) {
+    char path[512];
+    uint8_t *source;
+    snprintf(path, sizeof path, "%s/%s", SHADER_DIR, name);
+    assert_int_equal(file_read(path, 1 << 20, &source, size), STATUS_OK);
+    return (char *)source;
+}
+
+/* In how many places the mistake could be made: 1 is wanted. */
+static inline int mutant_places(const struct mutant *mutant) {
+    char name[128];
+    size_t size;
+    int count = 0;
+    snprintf(name, sizeof name, "%s%s", mutant->file ? mutant->file : mutant->kernel, mutant->file ? "" : ".comp");
+    char *source = mutant_read(name, &size);
+    for (const char *place = source; (place = mutant_find_code(place, mutant->text)) != NULL; place++)
+        count++;
+    free(source);
+    return count;
+}
+
 /* Copies a shader to the folder, with the mistake if there is one. */
 static inline void mutant_put_shader(const char *name, const char *text, const char *mistake) {
     char path[512];
-    uint8_t *source;
     size_t size;
-    snprintf(path, sizeof path, "%s/%s", SHADER_DIR, name);
-    assert_int_equal(file_read(path, 1 << 20, &source, &size), STATUS_OK);
-    const char *all = (const char *)source, *place = text ? mutant_find_code(all, text) : all + size;
+    char *source = mutant_read(name, &size);
+    const char *all = source, *place = text ? mutant_find_code(all, text) : all + size;
     if (!place)
         fail_msg("%s has no \"%s\" any more", name, text);
     size_t before = (size_t)(place - all), skipped = text ? strlen(text) : 0;
@@ -49,11 +69,13 @@ static inline void mutant_put_shader(const char *name, const char *text, const c
     free(source);
 }
 
-/* Includes are looked for beside the kernel first. */
-static inline void mutant_compile(const char *kernel, const char *variant, const char *flags) {
-    char command[1024];
-    snprintf(command, sizeof command, "%s -V --target-env vulkan1.1 -I%s %s %s/%s.comp -o %s/%s%s.spv >%s/log", GLSLANG,
-             SHADER_DIR, flags, mutant_folder, kernel, mutant_folder, kernel, variant, mutant_folder);
+/* The kernel and its variant that reads texels, side by side. Includes are looked for beside the kernel first. */
+static inline void mutant_compile(const char *kernel) {
+    char command[1536], one[640];
+    snprintf(one, sizeof one, "%s -V --target-env vulkan1.1 -I%s %s/%s.comp -o %s/%s", GLSLANG, SHADER_DIR,
+             mutant_folder, kernel, mutant_folder, kernel);
+    snprintf(command, sizeof command, "{ %s.texels.spv -DTEXELS & %s.spv && wait $!; } >%s/log", one, one,
+             mutant_folder);
     if (system(command) != 0)
         fail_msg("failed: %s", command);
 }
@@ -72,8 +94,7 @@ static inline void mutant_plant(const struct mutant *mutant) {
     mutant_put_shader(name, mutant->file ? NULL : mutant->text, mutant->mistake);
     if (mutant->file)
         mutant_put_shader(mutant->file, mutant->text, mutant->mistake);
-    mutant_compile(mutant->kernel, "", "");
-    mutant_compile(mutant->kernel, ".texels", "-DTEXELS");
+    mutant_compile(mutant->kernel);
 }
 
 /* For a group of tests. */

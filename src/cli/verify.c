@@ -13,7 +13,7 @@ static const struct option options[] = {
     OPTION(OPTION_WHOLE, "variant", variant, "N", "0", "of the form, as 'tune' names it; 0: its own choice", 0, 65536),
     OPTION(OPTION_TEXT, "shape", shape, "TEXT", NULL, "one case: \"x=2x9x9x5 weight=3x3x5x7 stride_h=2\"", 0, 0),
     OPTION(OPTION_CHOICE, "data", data, "exact|random|hostile|adjoint", NULL, "only this kind of data", 0, 0),
-    OPTION(OPTION_WHOLE, "seed", seed, "N", NULL, "of the data; default: 1, and 2 for all-positive random data", 1,
+    OPTION(OPTION_WHOLE, "seed", seed, "N", NULL, "of the data; default: 1, and 2 for all-positive data", 1,
            UINT32_MAX),
     OPTION(OPTION_FLAG, "all", all, NULL, NULL, "also the long cases", 0, 0),
     OPTION(OPTION_TEXT, "model", model, "NAME", NULL, "a whole training step of this model instead", 0, 0),

@@ -153,7 +153,8 @@ static bool has_kind(const struct op *op, const char *form, int kind, bool exact
            !(kind == DATA_HOSTILE && op->no_hostile);
 }
 
-/* All kinds of data for one case and one form; random data once signed (odd seed) and once positive (even seed). */
+/* All kinds of data for one case and one form; but for exact data once signed (odd seed) and once positive (even seed).
+ */
 static enum status run_kinds(struct store *store, const struct verify_options *options,
                              const struct verify_case *parsed, const struct verify_case *other, const char *line,
                              const char *form, bool exact, struct verify_summary *summary) {
@@ -161,7 +162,7 @@ static enum status run_kinds(struct store *store, const struct verify_options *o
     for (int kind = DATA_EXACT; kind <= DATA_HOSTILE; kind++) {
         if (!has_kind(parsed->op, form, kind, exact) || (options->kind >= 0 && options->kind != kind))
             continue;
-        bool both = kind == DATA_RANDOM && !options->seed;
+        bool both = kind != DATA_EXACT && !options->seed;
         for (uint32_t s = seed; s <= seed + both; s++) {
             struct verify_result result = {.op = parsed->op->name,
                                            .form = form,

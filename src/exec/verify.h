@@ -41,7 +41,7 @@ struct verify_options {
     uint32_t variant;  /* of the forms; those that do not have it are left out */
     const char *shape; /* one case of the user's own (needs op); NULL: the record's cases */
     int kind;          /* otherwise enum data_kind; -1: all kinds that the op has (for `shape`: but DATA_ADJOINT) */
-    uint32_t seed;     /* 0: 1, and for random data once more with 2 */
+    uint32_t seed;     /* 0: 1, and for random and hostile data once more with 2 */
     bool all;          /* also the long cases */
     bool brief;        /* the first failure ends it */
     void (*report)(void *user, const struct verify_result *result); /* after each case; may be NULL */

@@ -155,7 +155,7 @@ void verify_case_data(const struct call *call, enum data_kind kind, int input, u
         double value = call->op->sample ? call->op->sample(call, kind, input, i, seed) : NAN;
         if (isnan(value))
             value = verify_case_value(kind, input, i, seed);
-        dense[i] = stored_value(tensor->dtype, value);
+        dense[i] = value == SAMPLE_NAN ? NAN : stored_value(tensor->dtype, value);
     }
 }
 

@@ -40,6 +40,8 @@ struct attribute {
  */
 enum data_kind { DATA_EXACT, DATA_RANDOM, DATA_HOSTILE, DATA_ADJOINT };
 
+#define SAMPLE_NAN 0x1p1023
+
 /* One way to compute the op on a device. */
 struct form {
     const char *name; /* "plain", "subgroup", ... */
@@ -120,7 +122,7 @@ struct op {
 
     /*
      * Optional: the value of element `index` of input `input` that verify feeds, for operands that must be special
-     * (labels, variances, ...). NULL, or NAN returned from it: the default for the kind.
+     * (labels, variances, ...). NULL, or NAN returned from it: the default for the kind; SAMPLE_NAN: a NaN.
      */
     double (*sample)(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed);
 

@@ -118,11 +118,17 @@ static bool lower_flat(const struct call *call, const struct device_facts *facts
  * A step of infinite values has no defined answer, so hostile data meets steps that are left out, and must stay as it
  * is, bit by bit: because of the gate where that is one vec4, otherwise because of hyper.
  */
-static double sample_hostile(const struct call *call, int gate, int input, uint64_t index) {
+static double sample_hostile(const struct call *call, int gate, int input, uint64_t index, uint32_t seed) {
+    static const double bad[] = {INFINITY, SAMPLE_NAN, -INFINITY};
     bool closed = call->in[gate] && shape_count(call->in[gate]->shape) <= 4;
     if (input == gate && index == 0)
-        return closed ? INFINITY : 1;
+        return closed ? bad[(shape_count(call->in[0]->shape) + seed) % COUNT(bad)] : 1;
     return input == gate - 1 && index == 3 ? !closed : NAN;
+}
+
+/* An open gate may hold any finite value. */
+static double sample_open(uint64_t index, uint32_t seed) {
+    return index == 0 && seed % 2 == 0 ? -0x1p127 : NAN;
 }
 
 /* ---- sgd ---- */
@@ -171,13 +177,13 @@ static double sgd_sample(const struct call *call, enum data_kind kind, int input
     bool momentum = is_dyadic(attr(call, "momentum")), decay = is_dyadic(attr(call, "weight_decay"));
     (void)seed;
     if (kind == DATA_HOSTILE)
-        return sample_hostile(call, SGD_GATE, input, index);
+        return sample_hostile(call, SGD_GATE, input, index, seed);
     if (input == SGD_HYPER)
         return index == 0 ? 0.25 : 0;
     if (kind == DATA_EXACT && ((input == 0 && !decay) || (input == 2 && !momentum) ||
                                (input == 1 && !momentum && attr(call, "nesterov") != 0)))
         return 0;
-    return NAN;
+    return input == SGD_GATE ? sample_open(index, seed) : NAN;
 }
 
 #define FLAT3(shape) "parameters=" shape " gradients=" shape " velocity=" shape " hyper=1x1x1x4 "
@@ -346,9 +352,11 @@ static bool adam_lower_split(const struct call *call, const struct device_facts 
 static double adam_sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
     static const double hyper[4] = {0.25, 3.690037, 333.66683, 0};
     if (kind == DATA_HOSTILE)
-        return sample_hostile(call, ADAM_GATE, input, index);
+        return sample_hostile(call, ADAM_GATE, input, index, seed);
     if (input == ADAM_HYPER)
         return hyper[index];
+    if (input == ADAM_GATE)
+        return sample_open(index, seed);
     return input != 3 ? NAN : index % 16 == 5 ? 0 : pow(random_uniform(seed, 3, (uint32_t)index), 2);
 }
 

@@ -304,7 +304,7 @@ static bool max_backward_lower(const struct call *call, const struct device_fact
 /* Where devices may take denormal numbers as zero the largest is not defined: x has none. */
 static double max_backward_sample(const struct call *call, enum data_kind kind, int input, uint64_t index,
                                   uint32_t seed) {
-    static const double special[] = {INFINITY, -INFINITY, NAN, 0.0, -0.0, 1e15, -1e15, 1e-30};
+    static const double special[] = {INFINITY, -INFINITY, SAMPLE_NAN, 0.0, -0.0, 1e15, -1e15, 1e-30};
     (void)call;
     uint32_t bits = random_bits(seed, 7, (uint32_t)index);
     if (kind != DATA_HOSTILE || input != 0)
