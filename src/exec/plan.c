@@ -87,13 +87,16 @@ static enum status pack_arena(struct plan *plan) {
     uint64_t total;
     plan->arena_unit = vk_facts(plan->device)->max_allocation / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT;
     if (plan->arena_unit == 0)
-        return fail(STATUS_MEMORY, "tensors need allocations of %d bytes at least, %s allows %llu", TENSOR_ALIGNMENT,
-                    vk_facts(plan->device)->name, (unsigned long long)vk_facts(plan->device)->max_allocation);
+        return fail(
+            STATUS_MEMORY, "tensors need allocations of %d bytes at least, %s allows %llu (maxMemoryAllocationSize)",
+            TENSOR_ALIGNMENT, vk_facts(plan->device)->name, (unsigned long long)vk_facts(plan->device)->max_allocation);
     if (plan->options.guarded) {
         total = spread(plan->blocks, count);
         if (total > plan->arena_unit)
-            return fail(STATUS_MEMORY, "guarded tensors need %llu bytes in one allocation, the device allows %llu",
-                        (unsigned long long)total, (unsigned long long)plan->arena_unit);
+            return fail(
+                STATUS_MEMORY,
+                "guarded tensors need %llu bytes in one allocation, the device allows %llu (maxMemoryAllocationSize)",
+                (unsigned long long)total, (unsigned long long)plan->arena_unit);
     } else {
         TRY(schedule_pack(plan->blocks, count, plan->arena_unit, &total));
     }

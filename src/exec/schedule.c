@@ -91,7 +91,9 @@ enum status schedule_pack(struct block *blocks, size_t count, uint64_t unit_byte
     if (used && order[0]->bytes > unit_bytes) {
         uint64_t bytes = order[0]->bytes;
         free(order);
-        return fail(STATUS_MEMORY, "a tensor of %llu bytes is larger than the device's largest allocation, %llu bytes",
+        return fail(STATUS_MEMORY,
+                    "a tensor of %llu bytes is larger than the device's largest allocation, %llu bytes "
+                    "(maxMemoryAllocationSize)",
                     (unsigned long long)bytes, (unsigned long long)unit_bytes);
     }
     for (size_t i = 0; i < used; i++) {

@@ -105,7 +105,7 @@ static uint32_t part_count(uint64_t quads) {
 static bool penalty_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
     uint64_t bytes = tensor_bytes(call->in[0]);
     uint64_t most = facts->max_storage_range / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT, parts = 0;
-    if (ceil_div(bytes, most) >= LOWERING_DISPATCHES)
+    if (most == 0 || ceil_div(bytes, most) >= LOWERING_DISPATCHES)
         return false;
     for (uint64_t first = 0; first < bytes; first += most) {
         uint64_t piece = MIN(most, bytes - first);

@@ -259,11 +259,13 @@ static enum status check_range(const struct device_facts *facts, struct vk_range
         return fail(STATUS_USAGE, "%" PRIu64 " bytes at offset %" PRIu64 ": multiples of %u and %d are needed",
                     range.bytes, range.offset, unit, RANGE_ALIGNMENT);
     if (texels && range.bytes / 16 > facts->max_texel_elements)
-        return fail(STATUS_MEMORY, "%" PRIu64 " texels: %s reads at most %u through one texel buffer", range.bytes / 16,
-                    facts->name, facts->max_texel_elements);
+        return fail(STATUS_MEMORY,
+                    "%" PRIu64 " texels: %s reads at most %u through one texel buffer (maxTexelBufferElements)",
+                    range.bytes / 16, facts->name, facts->max_texel_elements);
     if (!texels && range.bytes > facts->max_storage_range)
-        return fail(STATUS_MEMORY, "%" PRIu64 " bytes: one storage buffer on %s covers at most %" PRIu64, range.bytes,
-                    facts->name, facts->max_storage_range);
+        return fail(STATUS_MEMORY,
+                    "%" PRIu64 " bytes: one storage buffer on %s covers at most %" PRIu64 " (maxStorageBufferRange)",
+                    range.bytes, facts->name, facts->max_storage_range);
     return STATUS_OK;
 }
 
@@ -281,8 +283,8 @@ static enum status check_dispatch(const struct vk_commands *commands, const stru
                     interface->push_bytes);
     for (uint32_t i = 0; i < 3; i++)
         if (groups[i] > facts->max_groups[i])
-            return fail(STATUS_MEMORY, "%u workgroups along axis %u: %s runs at most %u", groups[i], i, facts->name,
-                        facts->max_groups[i]);
+            return fail(STATUS_MEMORY, "%u workgroups along axis %u: %s runs at most %u (maxComputeWorkGroupCount)",
+                        groups[i], i, facts->name, facts->max_groups[i]);
     for (uint32_t i = 0; i < range_count; i++) {
         if (kernel->reflection.kinds[i] == BINDING_UNUSED)
             continue;

@@ -62,9 +62,10 @@ static void forget_module(struct vk_kernel *kernel) {
 
 /* ---- limits ---- */
 
-static enum status over(const char *what, uint64_t needed, uint64_t limit) {
-    return fail(STATUS_MEMORY, "it needs %llu %s, the device has %llu", (unsigned long long)needed, what,
-                (unsigned long long)limit);
+/* `name` is Vulkan's for the limit. */
+static enum status over(const char *what, uint64_t needed, uint64_t limit, const char *name) {
+    return fail(STATUS_MEMORY, "it needs %llu %s, the device has %llu (%s)", (unsigned long long)needed, what,
+                (unsigned long long)limit, name);
 }
 
 /* Numbers of the SPIR-V specification, section 3.31, and what a device must offer for them. */
@@ -96,8 +97,8 @@ static enum status check_subgroups(const struct device_facts *facts, uint32_t si
     bool possible = size == 0 || size == facts->subgroup_size ||
                     (facts->size_control && facts->least_subgroup <= size && size <= facts->most_subgroup);
     return possible ? STATUS_OK
-                    : fail(STATUS_DEVICE, "it needs subgroups of %u invocations, those of %s have %u", size,
-                           facts->name, facts->subgroup_size);
+                    : fail(STATUS_DEVICE, "it needs subgroups of %u invocations, those of %s have %u (subgroupSize)",
+                           size, facts->name, facts->subgroup_size);
 }
 
 static enum status check_limits(const struct device_facts *facts, const struct reflection *reflection) {
@@ -105,11 +106,12 @@ static enum status check_limits(const struct device_facts *facts, const struct r
     uint64_t invocations = 1;
     for (uint32_t i = 0; i < 3; i++) {
         if (interface->group_size[i] > facts->max_group_size[i])
-            return over("invocations along one axis of a workgroup", interface->group_size[i],
-                        facts->max_group_size[i]);
+            return over("invocations along one axis of a workgroup", interface->group_size[i], facts->max_group_size[i],
+                        "maxComputeWorkGroupSize");
         invocations *= interface->group_size[i]; /* at most 2^32 times the last limit */
         if (invocations > facts->max_invocations)
-            return over("invocations in a workgroup", invocations, facts->max_invocations);
+            return over("invocations in a workgroup", invocations, facts->max_invocations,
+                        "maxComputeWorkGroupInvocations");
     }
     uint32_t buffers = 0, texels = 0;
     for (uint32_t i = 0; i < interface->binding_count; i++) {
@@ -117,13 +119,14 @@ static enum status check_limits(const struct device_facts *facts, const struct r
         texels += reflection->kinds[i] == BINDING_STORAGE_TEXELS;
     }
     if (interface->shared_bytes > facts->max_shared_bytes)
-        return over("bytes of shared memory", interface->shared_bytes, facts->max_shared_bytes);
+        return over("bytes of shared memory", interface->shared_bytes, facts->max_shared_bytes,
+                    "maxComputeSharedMemorySize");
     if (interface->push_bytes > facts->max_push_bytes)
-        return over("bytes of push constants", interface->push_bytes, facts->max_push_bytes);
+        return over("bytes of push constants", interface->push_bytes, facts->max_push_bytes, "maxPushConstantsSize");
     if (buffers > facts->max_storage_buffers)
-        return over("storage buffers", buffers, facts->max_storage_buffers);
+        return over("storage buffers", buffers, facts->max_storage_buffers, "maxPerStageDescriptorStorageBuffers");
     if (texels > facts->max_storage_texels)
-        return over("storage texel buffers", texels, facts->max_storage_texels);
+        return over("storage texel buffers", texels, facts->max_storage_texels, "maxPerStageDescriptorStorageImages");
     return STATUS_OK;
 }
 

@@ -136,8 +136,10 @@ enum status vk_buffer_create(struct vk_device *device, enum vk_memory kind, uint
         return fail(STATUS_USAGE, "a buffer of 0 bytes was asked for");
     uint64_t limit = vk_facts(device)->max_allocation;
     if (bytes > limit)
-        return fail(STATUS_MEMORY, "a buffer of %llu bytes was asked for: one allocation on %s holds at most %llu",
-                    (unsigned long long)bytes, vk_facts(device)->name, (unsigned long long)limit);
+        return fail(
+            STATUS_MEMORY,
+            "a buffer of %llu bytes was asked for: one allocation on %s holds at most %llu (maxMemoryAllocationSize)",
+            (unsigned long long)bytes, vk_facts(device)->name, (unsigned long long)limit);
     struct vk_buffer *buffer;
     TRY(memory_zeroed(1, sizeof *buffer, &buffer));
     *buffer = (struct vk_buffer){.device = device, .bytes = bytes};
