@@ -220,6 +220,7 @@ static const uint32_t subgroup_sizes[] = {4, 8, 16, 32, 64};
 static const char *const settings[] = {
     "",
     "minimum",
+    "minimum,subgroupSizeControl=on,subgroupShuffle=on",
     "maxStorageBufferRange=128MiB",
     "maxMemoryAllocationSize=1GiB",
     "maxComputeSharedMemorySize=16KiB",
