@@ -134,7 +134,7 @@ static void run_setting(size_t index) {
     print_message("%-75s %4u as before, %4u passed, %4u refused\n", setting->text, count.same, count.passed,
                   count.refused);
     assert_true((count.refused > 0) == (setting->limit != NULL));
-    assert_true(count.same + count.passed > 10);
+    assert_true(count.same + count.passed > 0);
 }
 
 /* A device may offer less than a setting: then nothing would be lowered. */
