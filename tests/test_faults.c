@@ -214,7 +214,7 @@ static void test_gone(void **state) {
     rvk_close(context);
 }
 
-/* Memory that runs out at any allocation: exit code 5 with the bytes, and nothing is left on the device. */
+/* Memory that runs out at any allocation: exit code 5 with the bytes and what they were for, nothing is left behind. */
 static void test_out_of_memory(void **state) {
     (void)state;
     uint64_t count = rounds(allocations);
@@ -226,8 +226,11 @@ static void test_out_of_memory(void **state) {
         struct rvk_context *context = open_context();
         faults_set(FAULT_ALLOCATE, number, number, result);
         assert_int_equal(rvk_train(context, &options, &ignored), RVK_MEMORY);
-        if (!strstr(rvk_message(), " bytes "))
+        const char *bytes = strstr(rvk_message(), " bytes could not be allocated"),
+                   *purpose = strchr(rvk_message(), ':');
+        if (!bytes || !purpose || purpose > bytes)
             fail_msg("%s", rvk_message());
+        assert_int_equal(rvk_get_counters(context).device_bytes, 0);
         faults_clear();
         assert_int_equal(rvk_train(context, &options, &ignored), RVK_OK);
         rvk_close(context);

@@ -107,15 +107,19 @@ static enum status pack_arena(struct plan *plan) {
     return STATUS_OK;
 }
 
+static enum status create_buffer(struct plan *plan, enum vk_memory kind, uint64_t bytes, const char *what,
+                                 struct vk_buffer **out) {
+    enum status status = vk_buffer_create(plan->device, kind, bytes, out);
+    return status == STATUS_OK ? status : fail_prefix(status, "%s of a step", what);
+}
+
 static enum status create_arena(struct plan *plan) {
     uint64_t total = plan->numbers.arena_bytes;
     uint32_t arena_count = (uint32_t)ceil_div(total, plan->arena_unit);
     TRY(memory_zeroed(arena_count, sizeof(struct vk_buffer *), &plan->arena));
     for (; plan->arena_count < arena_count; plan->arena_count++) {
         uint64_t bytes = MIN(plan->arena_unit, total - plan->arena_count * plan->arena_unit);
-        enum status status = vk_buffer_create(plan->device, VK_MEMORY_DEVICE, bytes, &plan->arena[plan->arena_count]);
-        if (status != STATUS_OK)
-            return fail_prefix(status, "the values of a step");
+        TRY(create_buffer(plan, VK_MEMORY_DEVICE, bytes, "values", &plan->arena[plan->arena_count]));
     }
     return STATUS_OK;
 }
@@ -142,13 +146,13 @@ static void place_transfers(struct plan *plan) {
 static enum status create_transfers(struct plan *plan) {
     uint64_t slots = plan->options.slots;
     if (plan->input_bytes) {
-        TRY(vk_buffer_create(plan->device, VK_MEMORY_DEVICE, plan->input_bytes, &plan->inputs));
-        TRY(vk_buffer_create(plan->device, VK_MEMORY_UPLOAD, plan->input_bytes * slots, &plan->upload));
+        TRY(create_buffer(plan, VK_MEMORY_DEVICE, plan->input_bytes, "inputs", &plan->inputs));
+        TRY(create_buffer(plan, VK_MEMORY_UPLOAD, plan->input_bytes * slots, "inputs", &plan->upload));
         memset(vk_buffer_map(plan->upload), 0, (size_t)(plan->input_bytes * slots));
     }
     if (plan->output_bytes) {
-        TRY(vk_buffer_create(plan->device, VK_MEMORY_DEVICE, plan->output_bytes, &plan->outputs));
-        TRY(vk_buffer_create(plan->device, VK_MEMORY_DOWNLOAD, plan->output_bytes * slots, &plan->download));
+        TRY(create_buffer(plan, VK_MEMORY_DEVICE, plan->output_bytes, "outputs", &plan->outputs));
+        TRY(create_buffer(plan, VK_MEMORY_DOWNLOAD, plan->output_bytes * slots, "outputs", &plan->download));
     }
     return STATUS_OK;
 }

@@ -213,10 +213,10 @@ static enum status make_visible(struct vk_device *device) {
 
 static enum status stage(struct vk_device *device, enum vk_memory kind, struct vk_buffer **staging) {
     struct vk_buffer **kept = &device->staging[kind == VK_MEMORY_DOWNLOAD];
-    if (!*kept)
-        TRY(vk_buffer_create(device, kind, MIN(STAGING_BYTES, vk_facts(device)->max_allocation), kept));
+    uint64_t bytes = MIN(STAGING_BYTES, vk_facts(device)->max_allocation);
+    enum status status = *kept ? STATUS_OK : vk_buffer_create(device, kind, bytes, kept);
     *staging = *kept;
-    return STATUS_OK;
+    return status == STATUS_OK ? status : fail_prefix(status, "staging memory");
 }
 
 static void copy(struct vk_device *device, struct vk_buffer *from, uint64_t from_offset, struct vk_buffer *to,
