@@ -31,6 +31,12 @@ static const struct {
     {"resnet50", STYLE_TORCH, 25557032, 53120, 4089184256},
     {"resnet101", STYLE_TORCH, 44549160, 105344, 7801405440},
     {"resnet152", STYLE_TORCH, 60192808, 151424, 11513626624},
+    {"resnet50v1", STYLE_TORCH, 25557032, 53120, 3857973248},
+    {"wide_resnet50_2", STYLE_TORCH, 68883240, 68224, 11398021120},
+    {"wide_resnet101_2", STYLE_TORCH, 126886696, 137856, 22753050624},
+    {"resnext50_32x4d", STYLE_TORCH, 25028904, 68224, 4230479872},
+    {"resnext101_32x8d", STYLE_TORCH, 88791336, 202880, 16414015488},
+    {"resnext101_64x4d", STYLE_TORCH, 83455272, 202880, 15460270080},
 };
 
 static void counts_are_the_published_ones(void **state) {

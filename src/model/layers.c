@@ -67,7 +67,7 @@ struct convolution {
 
 static struct convolution convolution(struct builder *builder, tensor_id x, struct kernel kernel) {
     uint32_t channels = graph_shape(builder->graph, x).d[C];
-    struct shape shape = shape4(kernel.size, kernel.size, channels, kernel.filters);
+    struct shape shape = shape4(kernel.size, kernel.size, channels / kernel.groups, kernel.filters);
     struct convolution values = {.bias = TENSOR_ABSENT};
     values.weight = weight(builder, kernel.name, PARAMETER_CONVOLUTION, shape);
     if (keras(builder))
@@ -96,7 +96,7 @@ static tensor_id convolve(struct builder *builder, tensor_id x, struct kernel ke
     return graph_apply(builder->graph, "conv2d", OPERANDS(x, values.weight, values.bias, residual),
                        ATTRIBUTES({"stride_h", kernel.stride}, {"stride_w", kernel.stride}, {"pad_top", vertical[0]},
                                   {"pad_bottom", vertical[1]}, {"pad_left", horizontal[0]},
-                                  {"pad_right", horizontal[1]}, {"relu", relu}));
+                                  {"pad_right", horizontal[1]}, {"groups", kernel.groups}, {"relu", relu}));
 }
 
 tensor_id layer_convolution(struct builder *builder, tensor_id x, struct kernel kernel, tensor_id residual) {

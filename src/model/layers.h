@@ -20,10 +20,10 @@ struct builder {
     char prefix[32]; /* "layer2.0." */
 };
 
-/* A convolution kernel of size x size. */
+/* A convolution kernel of size x size; each of the groups of filters sees its share of the channels. */
 struct kernel {
     const char *name;
-    uint32_t size, filters, stride;
+    uint32_t size, filters, stride, groups;
 };
 
 /* conv(x) + residual */

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const model_names[] = {"resnet18",   "resnet34",   "resnet50", "resnet101", "resnet152", "resnet20",
-                                   "resnet32",   "resnet44",   "resnet56", "resnet110", "resnet20a", "resnet20b",
-                                   "resnet29v2", "resnet56v2", "plain20",  "plain56",   "plain29v2", NULL};
+const char *const model_names[] = {
+    "resnet18",         "resnet34",        "resnet50",         "resnet101",        "resnet152",  "wide_resnet50_2",
+    "wide_resnet101_2", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "resnet50v1", "resnet20",
+    "resnet32",         "resnet44",        "resnet56",         "resnet110",        "resnet20a",  "resnet20b",
+    "resnet29v2",       "resnet56v2",      "plain20",          "plain56",          "plain29v2",  NULL};
 
 static const char *const style_names[] = {[STYLE_TORCH] = "torch", [STYLE_KERAS] = "keras"};
 
@@ -67,7 +69,8 @@ static enum status find_family(struct model *model, const char *name) {
             if (parse_name(name, family, &depth) && (family->depth == 0 || family->depth == depth))
                 return set_depth(model, family, depth);
     return fail(STATUS_USAGE,
-                "there is no model called %.40s (there are resnet18, 34, 50, 101 and 152 for ImageNet; resnetD, "
+                "there is no model called %.40s (there are resnet18, 34, 50, 101, 152, resnet50v1, 101v1, 152v1, "
+                "wide_resnet50_2, 101_2, resnext50_32x4d, resnext101_32x8d, 101_64x4d for ImageNet; resnetD, "
                 "resnetDa, resnetDb, resnetDc and plainD with D = 6n+2; resnetDv2 and plainDv2 with D = 9n+2)",
                 name);
 }

@@ -5,15 +5,17 @@
  *   resnetD     D = 18, 34, 50, 101, 152: the networks for ImageNet as torchvision defines them: 7x7 convolution of
  *               stride 2 and max pooling, four stages with 64, 128, 256, 512 filters of basic blocks (18, 34) or
  *               bottlenecks, whose 3x3 convolution has the stride ("v1.5"); shortcuts with batch normalization.
- *   resnetD     any other D = 6n+2: residual network for small images (He et al., "Deep Residual Learning for Image
- *               Recognition", CVPR 2016, section 4.2): 3x3 convolutions with 16, 32, 64 filters; where a stage begins
- *               with stride 2, the shortcut is a 1x1 convolution of stride 2 (as in the Keras example)
- *   resnetDc    the same for every D = 6n+2, also for 50 and 152
- *   resnetDb    that 1x1 convolution is followed by batch normalization (option B, as torchvision does it)
- *   resnetDa    the shortcut takes every second row and column and pads channels with zeros (option A: no weights)
- *   plainD      the same layers without shortcuts
- *   resnetDv2   D = 9n+2: pre-activation bottlenecks with 64, 128, 256 output channels (the Keras example's v2)
- *   plainDv2    the same layers without shortcuts
+ *   resnetDv1   D = 50, 101, 152: the stride is in the bottleneck's first 1x1 convolution, as in the paper
+ *   wide_resnetD_2  D = 50, 101: resnetD with twice as many filters inside its bottlenecks (Zagoruyko and Komodakis,
+ * BMVC 2016), as torchvision defines it resnextD_GxWd   50_32x4d, 101_32x8d, 101_64x4d: resnetD whose 3x3 convolutions
+ * have G groups (Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017), as torchvision
+ * defines it resnetD     any other D = 6n+2: residual network for small images (He et al., "Deep Residual Learning for
+ * Image Recognition", CVPR 2016, section 4.2): 3x3 convolutions with 16, 32, 64 filters; where a stage begins with
+ * stride 2, the shortcut is a 1x1 convolution of stride 2 (as in the Keras example) resnetDc    the same for every D =
+ * 6n+2, also for 50 and 152 resnetDb    that 1x1 convolution is followed by batch normalization (option B, as
+ * torchvision does it) resnetDa    the shortcut takes every second row and column and pads channels with zeros (option
+ * A: no weights) plainD      the same layers without shortcuts resnetDv2   D = 9n+2: pre-activation bottlenecks with
+ * 64, 128, 256 output channels (the Keras example's v2) plainDv2    the same layers without shortcuts
  *
  * Parameter names and file layouts are torchvision's ("layer2.0.downsample.0.weight"; convolution [o,i,h,w], linear
  * [o,i]); the layouts on the device are those of ir/tensor.h: [h,w,i,o] and [1,1,i,o].

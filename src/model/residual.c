@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#define KERNEL(name, size, filters, stride) ((struct kernel){name, size, filters, stride})
+#define KERNEL(name, size, filters, stride) ((struct kernel){name, size, filters, stride, 1})
 
 static tensor_id shortcut(struct builder *builder, tensor_id x, uint32_t filters, uint32_t stride) {
     enum shortcut kind = builder->model->family->shortcut;
@@ -28,13 +28,18 @@ static tensor_id basic_block(struct builder *builder, tensor_id x, uint32_t filt
     return layer_convolution_norm(builder, y, KERNEL("conv2", 3, filters, 1), "bn2", identity, true);
 }
 
-/* relu(norm(conv(relu(norm(conv(relu(norm(conv(x)))))))) + shortcut(x)), four times as many channels outside as inside;
- * the 3x3 convolution has the stride, as in torchvision ("v1.5"), not the first 1x1 convolution, as in the paper */
-static tensor_id bottleneck(struct builder *builder, tensor_id x, uint32_t width, uint32_t stride) {
-    tensor_id y = layer_convolution_norm(builder, x, KERNEL("conv1", 1, width, 1), "bn1", TENSOR_ABSENT, true);
-    y = layer_convolution_norm(builder, y, KERNEL("conv2", 3, width, stride), "bn2", TENSOR_ABSENT, true);
-    tensor_id identity = shortcut(builder, x, 4 * width, stride);
-    return layer_convolution_norm(builder, y, KERNEL("conv3", 1, 4 * width, 1), "bn3", identity, true);
+/* relu(norm(conv(relu(norm(conv(relu(norm(conv(x)))))))) + shortcut(x)), four times as many channels outside as the
+ * stage has filters, which are also those inside unless the network is wide or grouped */
+static tensor_id bottleneck(struct builder *builder, tensor_id x, uint32_t filters, uint32_t stride) {
+    const struct model_family *family = builder->model->family;
+    uint32_t groups = family->group_width ? family->groups : 1;
+    uint32_t width = family->group_width ? filters * family->group_width / 64 * groups : filters;
+    uint32_t first = family->stride_first ? stride : 1, second = family->stride_first ? 1 : stride;
+    struct kernel middle = {"conv2", 3, width, second, groups};
+    tensor_id y = layer_convolution_norm(builder, x, KERNEL("conv1", 1, width, first), "bn1", TENSOR_ABSENT, true);
+    y = layer_convolution_norm(builder, y, middle, "bn2", TENSOR_ABSENT, true);
+    tensor_id identity = shortcut(builder, x, 4 * filters, stride);
+    return layer_convolution_norm(builder, y, KERNEL("conv3", 1, 4 * filters, 1), "bn3", identity, true);
 }
 
 /* conv(relu(norm(conv(relu(norm(conv(relu(norm(x)))))))) + shortcut(x); `ready`: x is normalized and rectified */
@@ -97,18 +102,32 @@ static tensor_id forward_v2(struct builder *builder, tensor_id x) {
     return head(builder, layer_norm(builder, x, "bn2", true));
 }
 
+#define BASIC .layers_per_block = 2, .shortcut = SHORTCUT_PROJECTION_NORM, .forward = forward_v1, .block = basic_block
+#define BOTTLENECK                                                                                                     \
+    .layers_per_block = 3, .shortcut = SHORTCUT_PROJECTION_NORM, .forward = forward_v1, .block = bottleneck
+#define SMALL(kind) .layers_per_block = 2, .shortcut = kind, .forward = forward_v1, .block = basic_block
+#define SMALL_V2(kind) .layers_per_block = 3, .shortcut = kind, .forward = forward_v2
+
 const struct model_family model_families[] = {
-    {"resnet", "", 2, SHORTCUT_PROJECTION_NORM, forward_v1, basic_block, 18, {2, 2, 2, 2}},
-    {"resnet", "", 2, SHORTCUT_PROJECTION_NORM, forward_v1, basic_block, 34, {3, 4, 6, 3}},
-    {"resnet", "", 3, SHORTCUT_PROJECTION_NORM, forward_v1, bottleneck, 50, {3, 4, 6, 3}},
-    {"resnet", "", 3, SHORTCUT_PROJECTION_NORM, forward_v1, bottleneck, 101, {3, 4, 23, 3}},
-    {"resnet", "", 3, SHORTCUT_PROJECTION_NORM, forward_v1, bottleneck, 152, {3, 8, 36, 3}},
-    {"resnet", "", 2, SHORTCUT_PROJECTION, forward_v1, basic_block, 0, {0}},
-    {"resnet", "c", 2, SHORTCUT_PROJECTION, forward_v1, basic_block, 0, {0}},
-    {"resnet", "a", 2, SHORTCUT_PAD, forward_v1, basic_block, 0, {0}},
-    {"resnet", "b", 2, SHORTCUT_PROJECTION_NORM, forward_v1, basic_block, 0, {0}},
-    {"resnet", "v2", 3, SHORTCUT_PROJECTION, forward_v2, NULL, 0, {0}},
-    {"plain", "", 2, SHORTCUT_NONE, forward_v1, basic_block, 0, {0}},
-    {"plain", "v2", 3, SHORTCUT_NONE, forward_v2, NULL, 0, {0}},
-    {NULL, NULL, 0, SHORTCUT_NONE, NULL, NULL, 0, {0}},
+    {"resnet", "", BASIC, .depth = 18, .blocks = {2, 2, 2, 2}},
+    {"resnet", "", BASIC, .depth = 34, .blocks = {3, 4, 6, 3}},
+    {"resnet", "", BOTTLENECK, .depth = 50, .blocks = {3, 4, 6, 3}},
+    {"resnet", "", BOTTLENECK, .depth = 101, .blocks = {3, 4, 23, 3}},
+    {"resnet", "", BOTTLENECK, .depth = 152, .blocks = {3, 8, 36, 3}},
+    {"resnet", "v1", BOTTLENECK, .depth = 50, .blocks = {3, 4, 6, 3}, .stride_first = true},
+    {"resnet", "v1", BOTTLENECK, .depth = 101, .blocks = {3, 4, 23, 3}, .stride_first = true},
+    {"resnet", "v1", BOTTLENECK, .depth = 152, .blocks = {3, 8, 36, 3}, .stride_first = true},
+    {"wide_resnet", "_2", BOTTLENECK, .depth = 50, .blocks = {3, 4, 6, 3}, .groups = 1, .group_width = 128},
+    {"wide_resnet", "_2", BOTTLENECK, .depth = 101, .blocks = {3, 4, 23, 3}, .groups = 1, .group_width = 128},
+    {"resnext", "_32x4d", BOTTLENECK, .depth = 50, .blocks = {3, 4, 6, 3}, .groups = 32, .group_width = 4},
+    {"resnext", "_32x8d", BOTTLENECK, .depth = 101, .blocks = {3, 4, 23, 3}, .groups = 32, .group_width = 8},
+    {"resnext", "_64x4d", BOTTLENECK, .depth = 101, .blocks = {3, 4, 23, 3}, .groups = 64, .group_width = 4},
+    {"resnet", "", SMALL(SHORTCUT_PROJECTION)},
+    {"resnet", "c", SMALL(SHORTCUT_PROJECTION)},
+    {"resnet", "a", SMALL(SHORTCUT_PAD)},
+    {"resnet", "b", SMALL(SHORTCUT_PROJECTION_NORM)},
+    {"resnet", "v2", SMALL_V2(SHORTCUT_PROJECTION)},
+    {"plain", "", SMALL(SHORTCUT_NONE)},
+    {"plain", "v2", SMALL_V2(SHORTCUT_NONE)},
+    {.prefix = NULL},
 };

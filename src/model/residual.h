@@ -22,10 +22,13 @@ struct model_family {
     uint32_t layers_per_block;
     enum shortcut shortcut;
     tensor_id (*forward)(struct builder *builder, tensor_id x);
-    /* of version 1: the block whose first convolution has so many filters */
+    /* of version 1: the block of a stage with so many filters */
     tensor_id (*block)(struct builder *builder, tensor_id x, uint32_t filters, uint32_t stride);
     uint32_t depth; /* 0: small images */
     uint32_t blocks[4];
+    /* of bottlenecks: groups of the 3x3 convolution, and filters of each in a stage of 64 (0: one group of 64) */
+    uint32_t groups, group_width;
+    bool stride_first; /* of bottlenecks: the first 1x1 convolution has the stride, as in the paper, not the 3x3 one */
 };
 
 /* Ends with a NULL prefix. A depth of its own comes before the rule that it would also fit. */
