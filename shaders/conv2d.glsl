@@ -56,8 +56,3 @@ ivec2 reader_of(ivec2 position, ivec2 tap) {
 uint weight_row(ivec2 tap, uint channel) {
     return (uint(tap.x * kernel.y + tap.y) * group_channels + channel) * quads(filters);
 }
-
-// A vec4 with zeros at and after `count`.
-vec4 keep(vec4 value, uint count) {
-    return mix(vec4(0.0), value, lessThan(uvec4(0u, 1u, 2u, 3u), uvec4(count)));
-}

@@ -3,6 +3,7 @@
 // dx, without groups: four channels of PIXELS pixels of x an invocation.
 #define PUSH_WORDS
 #include "conv2d.glsl"
+#include "keep.glsl"
 #include "tensor.glsl"
 
 layout(local_size_x = 64) in;

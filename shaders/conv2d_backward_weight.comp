@@ -4,6 +4,7 @@
 // tap an invocation. Chunk i writes part first_part + i, a copy of the weights.
 #define PUSH_WORDS uint chunks, chunk_pixels, first_part;
 #include "conv2d.glsl"
+#include "keep.glsl"
 #include "tensor.glsl"
 
 layout(local_size_x = 64) in;
@@ -41,5 +42,5 @@ void main() {
     }
     uint target = (first_part + chunk) * taps * channels * output_quads + weight_row(tap, 4u * input_quad) + quad;
     for (uint j = 0u; j < 4u && 4u * input_quad + j < channels; j++)
-        parts[target + j * output_quads] = sum[j];
+        parts[target + j * output_quads] = keep(sum[j], filters - 4u * quad);
 }

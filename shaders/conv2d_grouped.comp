@@ -3,6 +3,7 @@
 // y = relu?(conv(x, weight) + addend?), in groups of channels: four output channels of one pixel an invocation.
 #define PUSH_WORDS uint flags;
 #include "conv2d.glsl"
+#include "keep.glsl"
 #include "tensor.glsl"
 
 layout(local_size_x = 64) in;

@@ -4,6 +4,7 @@
 // Chunk i writes part first_part + i, a copy of the weights.
 #define PUSH_WORDS uint chunks, chunk_pixels, first_part;
 #include "conv2d.glsl"
+#include "keep.glsl"
 #include "tensor.glsl"
 
 layout(local_size_x = 64) in;
@@ -36,5 +37,6 @@ void main() {
             value[lane] = LOAD(x, source + channel[lane] / 4u)[channel[lane] % 4u];
         sum += value * LOAD(dy, number * output_quads + quad);
     }
-    parts[(first_part + chunk) * taps * group_channels * output_quads + weight_row(tap, i) + quad] = sum;
+    parts[(first_part + chunk) * taps * group_channels * output_quads + weight_row(tap, i) + quad] =
+        keep(sum, filters - 4u * quad);
 }

@@ -10,6 +10,7 @@
 //   dw[t][i][o] += x[c * STRIDE + t * DILATION - padding][i] * dy[c][o]
 // in registers. For each COLUMNS output columns the team loads dy once, a vec4 of filters a lane, and x once, a vec4 of
 // channels a lane; every lane takes each x from its holder by a shuffle with an index known at compile time.
+#include "keep.glsl"
 #include "tensor.glsl"
 
 layout(local_size_x_id = 0) in;
@@ -112,6 +113,6 @@ void main() {
             int channel = channel_tile * QUADS * 4 + i, a = (t * QUADS * 4 + i) * 4;
             if (channel < channels && quad < output_quads)
                 parts[(((chunk * kernel_rows + k) * TAPS + t) * channels + channel) * output_quads + quad] =
-                    vec4(sum[a], sum[a + 1], sum[a + 2], sum[a + 3]);
+                    keep(vec4(sum[a], sum[a + 1], sum[a + 2], sum[a + 3]), uint(filters - 4 * quad));
         }
 }

@@ -6,6 +6,7 @@
 // a run of RUN neighbouring pixels at a time, and what it has read of x serves all its taps. With LANES, the size of a subgroup,
 // the lanes of a subgroup have the same taps and channels, and each value of x is read by one lane and reaches the others through
 // a shuffle. SLICES blocks share the runs of a rectangle; each of them makes a part of its own. Pixel i and tap j read x at first + (i * SCALE + j * STEP) * SPACING.
+#include "keep.glsl"
 #include "tensor.glsl"
 
 layout(local_size_x_id = 0) in;
@@ -197,6 +198,7 @@ void main() {
         int quad = first_filter_quad + int(filter_block + s % FILTER_QUADS * FILTER_BLOCKS);
         int row = (part * int(TAP_ROWS) + int(tap_row)) * int(TAP_COLUMNS) + tap;
         if (tap < TAP_COLUMNS && channel < channels && quad < output_quads)
-            parts[(row * channels + channel) * output_quads + quad] = sum[s];
+            parts[(row * channels + channel) * output_quads + quad] =
+                keep(sum[s], uint(filters - 4 * quad));
     }
 }

@@ -2,6 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 // y[n,o] = sum over f of x[n,f] weight[f,o], + bias[o]: four outputs of ROWS images an invocation.
+#include "keep.glsl"
 #include "tensor.glsl"
 
 layout(constant_id = 0) const uint ROWS = 8u;
@@ -39,5 +40,5 @@ void main() {
     vec4 shift = has_bias != 0u ? LOAD(bias, quad) : vec4(0.0);
     [[unroll]] for (uint r = 0u; r < ROWS; r++)
         if (first + r < images)
-            y[(first + r) * output_quads + quad] = sum[r] + shift;
+            y[(first + r) * output_quads + quad] = keep(sum[r] + shift, outputs - 4u * quad);
 }

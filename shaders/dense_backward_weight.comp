@@ -2,6 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 // dweight[f,o] = sum over n of x[n,f] dy[n,o]: four features times four outputs an invocation.
+#include "keep.glsl"
 #include "tensor.glsl"
 
 layout(local_size_x = 64) in;
@@ -23,6 +24,8 @@ void main() {
             sum[j] += a[j] * b;
     }
     [[unroll]] for (uint j = 0u; j < 4u; j++)
-        if (4u * feature_quad + j < features)
+        if (4u * feature_quad + j < features) {
+            sum[j] = keep(sum[j], outputs - 4u * output_quad);
             dweight[(4u * feature_quad + j) * output_quads + output_quad] = sum[j];
+        }
 }

@@ -116,6 +116,31 @@ static void bits_that_change_are_found(void **state) {
     }
 }
 
+/* Hostile data: a NaN must arrive, must not spread, and must not get into the padding. */
+static void a_nan_reaches_what_it_must_and_no_more(void **state) {
+    (void)state;
+    static const struct {
+        struct mutant mutant;
+        const char *line, *words;
+    } plants[] = {
+        {{"conv2d_backward_weight", "conv2d_backward_weight", NULL, "inside ? value",
+          "inside && !any(isnan(value)) && !any(isinf(value)) ? value"},
+         "x=2x18x14x5 dy=2x16x12x8 kh=3 kw=3",
+         ", where it must not be finite"},
+        {{"conv2d_backward_weight", "conv2d_backward_weight", NULL, "value[j] * slope",
+          "(value[j] + 1e-30 * (value[0] + value[1])) * slope"},
+         "x=2x18x14x8 dy=2x16x12x8 kh=3 kw=3",
+         " over the bound "},
+        {{"dense", "dense", NULL, "keep(sum[r] + shift, outputs - 4u * quad)", "sum[r] + shift"},
+         "x=17x1x1x9 weight=1x1x9x1003",
+         "y: the padding of row 14 is not zero"},
+    };
+    for (size_t i = 0; i < sizeof plants / sizeof *plants; i++) {
+        struct verify_result result = verify_mutant(&plants[i].mutant, plants[i].line, DATA_HOSTILE);
+        assert_failed(&result, plants[i].words);
+    }
+}
+
 static void data_that_proves_nothing_is_told(void **state) {
     (void)state;
     struct verify_result result = verify_line("shortcut_pad", "x=1x2x2x1 before=63", DATA_EXACT);
@@ -194,6 +219,7 @@ int main(void) {
         cmocka_unit_test(an_output_that_is_not_written_is_found),
         cmocka_unit_test(padding_that_is_not_zero_is_found),
         cmocka_unit_test(bits_that_change_are_found),
+        cmocka_unit_test(a_nan_reaches_what_it_must_and_no_more),
         cmocka_unit_test(data_that_proves_nothing_is_told),
         cmocka_unit_test(leftovers_of_another_step_are_found),
     };

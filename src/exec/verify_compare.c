@@ -4,6 +4,7 @@
 #include "exec/verify_internal.h"
 
 #include "base/memory.h"
+#include "ir/bound.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,14 +21,20 @@ static void describe(const struct call *call, int k, uint64_t index, double got,
         at[d] = (uint32_t)(index % call->out[k]->shape.d[d]);
         index /= call->out[k]->shape.d[d];
     }
-    snprintf(result->failure, sizeof result->failure,
-             "%s[%u,%u,%u,%u] is %.9g, expected %.9g, error %.3g over the bound %.3g", call->op->outputs[k], at[0],
-             at[1], at[2], at[3], got, expected, fabs(got - expected), bound);
+    if (bound == BOUND_ANY)
+        snprintf(result->failure, sizeof result->failure, "%s[%u,%u,%u,%u] is %.9g, where it must not be finite",
+                 call->op->outputs[k], at[0], at[1], at[2], at[3], got);
+    else
+        snprintf(result->failure, sizeof result->failure,
+                 "%s[%u,%u,%u,%u] is %.9g, expected %.9g, error %.3g over the bound %.3g", call->op->outputs[k], at[0],
+                 at[1], at[2], at[3], got, expected, fabs(got - expected), bound);
 }
 
 /* Error as a share of its bound: at most 1 passes. */
 static double share(double got, double expected, double bound, enum data_kind kind) {
     double narrow = (double)(float)expected;
+    if (bound == BOUND_ANY)
+        return isfinite(expected) || !isfinite(got) ? 0 : INFINITY;
     if (isnan(expected))
         return isnan(got) ? 0 : INFINITY;
     if (got == expected || got == narrow) /* the nearest float is right by definition, infinities included */

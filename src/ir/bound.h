@@ -17,6 +17,12 @@ static inline double bound_sum(double terms, double absolute, double y) {
     return 4 * sqrt(terms) * UNIT_ROUNDOFF * absolute + UNIT_ROUNDOFF * fabs(y);
 }
 
+/*
+ * The bound of a value of which only one thing is known: it is not finite where the true value is not. A NaN or an
+ * infinity among the operands may reach it, or the zeros that fill a kernel's rows and so make a NaN of it.
+ */
+#define BOUND_ANY (-INFINITY)
+
 /* A device may treat denormal numbers as zero, operands and results alike: what that can change in `value`. */
 static inline double bound_denormal(double value) {
     return fabs(value) < 0x1p-126 ? fabs(value) : 0;

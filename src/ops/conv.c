@@ -88,14 +88,23 @@ static enum status infer_weight(const struct call *call, struct tensor out[]) {
 }
 
 /*
- * Hostile data stand in the first operand only, and infinities of one sign times a weight of either: the answer is then
- * the same in every order of summation.
+ * Hostile data stand in the first operand only, and meet factors above zero: a NaN or an infinity reaches exactly the
+ * outputs whose window holds it, in every order of summation. (A kernel may multiply the zeros around an image with the
+ * factors; these are finite.)
  */
+static double factor(int input, uint64_t index, uint32_t seed) {
+    return random_uniform(seed, (uint32_t)input + 200, (uint32_t)index) + 0x1p-10;
+}
+
 static double sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
     (void)call;
-    if (kind != DATA_HOSTILE || input == 0)
-        return NAN;
-    return random_uniform(seed, (uint32_t)input + 200, (uint32_t)index) + 0x1p-10;
+    return kind == DATA_HOSTILE && input > 0 ? factor(input, index, seed) : NAN;
+}
+
+/* The same for the weight gradient, but only every third channel of x has them: the others must stay as they are. */
+static double sample_weight(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
+    bool spared = input > 0 || index % call->in[0]->shape.d[C] % 3 != 1;
+    return kind == DATA_HOSTILE && spared ? factor(input, index, seed) : NAN;
 }
 
 /* ---- references ---- */
@@ -232,6 +241,25 @@ static void add_to_dweight(const struct conv_geometry *conv, struct tap tap, con
         }
 }
 
+/*
+ * All weights that read an input channel with a NaN or an infinity in it, or write such an output channel, may be
+ * anything: where a tap leaves the image a kernel multiplies with zeros, and strides may pass by the place.
+ */
+static void loosen_poisoned(const struct conv_geometry *conv, const double *const in[], double *bound) {
+    uint32_t ki = conv->weight.d[KI], ko = conv->weight.d[KO], filters = ko / conv->groups;
+    const struct shape *shapes[] = {&conv->x, &conv->y};
+    for (int side = 0; side < 2; side++)
+        for (uint64_t i = 0; i < shape_count(*shapes[side]); i++) {
+            if (isfinite(in[side][i]))
+                continue;
+            for (uint64_t w = 0; w < shape_count(conv->weight); w++) {
+                uint64_t of_x = w / ko % ki + w % ko / filters * ki, of_y = w % ko;
+                if ((side ? of_y : of_x) == i % shapes[side]->d[C])
+                    bound[w] = BOUND_ANY;
+            }
+        }
+}
+
 static void reference_weight(const struct call *call, const double *const in[], double *const out[],
                              double *const bound[]) {
     struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->out[0], call->in[1]);
@@ -239,6 +267,7 @@ static void reference_weight(const struct call *call, const double *const in[], 
     clear(count, out[0], bound[0]);
     for_each_tap(&conv, add_to_dweight, in, out[0], bound[0]);
     finish_bounds(count, (double)shape_count(conv.y) / conv.y.d[C], out[0], bound[0]);
+    loosen_poisoned(&conv, in, bound[0]);
 }
 
 /* ---- gradient, work ---- */
@@ -503,6 +532,6 @@ const struct op op_conv2d_backward_weight = {
               {"tile", conv_forms_slow_tile_weight},
               {"lanes", conv_forms_slow_lanes_weight}},
     .multiply_adds = multiply_adds_weight,
-    .no_hostile = true, /* a NaN in x also reaches taps that do not read it, where it meets the zeros that fill a row */
+    .sample = sample_weight,
     .cases = cases_weight,
 };
