@@ -191,7 +191,7 @@ static void contexts(void **state) {
 
 /* ---- many threads ---- */
 
-/* A context of its own in a thread of its own; nothing of cmocka may be called there. */
+/* A context of its own in a thread of its own, with the user's caches; nothing of cmocka may be called there. */
 struct run {
     struct rvk_train_options options;
     char out[64];
@@ -204,7 +204,7 @@ static void *run_alone(void *argument) {
     struct rvk_train_result result;
     struct rvk_context *context;
     run->options.out = run->out;
-    run->status = rvk_open(&(struct rvk_open_options){.no_cache = true}, &context);
+    run->status = rvk_open(NULL, &context);
     if (run->status == RVK_OK)
         run->status = rvk_train(context, &run->options, &result);
     if (run->status != RVK_OK)
@@ -294,7 +294,7 @@ static int remove_folder(void **state) {
 int main(int argc, char **argv) {
     (void)argc;
     count_exactly(argv);
-    if (!mkdtemp(folder) || vk_objects_count() != STATUS_OK)
+    if (!mkdtemp(folder) || setenv("XDG_CACHE_HOME", folder, 1) != 0 || vk_objects_count() != STATUS_OK)
         return EXIT_FAILURE;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps),
