@@ -1,6 +1,6 @@
 /*
- * device: opens the first device for a test; under TEST_VALIDATION=1 through the validation layer, which must then have
- * been silent when the device is closed.
+ * device: opens the first device for a test, or TEST_DEVICE; under TEST_VALIDATION=1 through the validation layer,
+ * which must then have been silent when the device is closed.
  */
 #ifndef RVK_TEST_DEVICE_H
 #define RVK_TEST_DEVICE_H
@@ -17,6 +17,7 @@ struct test_device {
 
 static inline void test_device_open(struct test_device *d, const struct vk_options *options) {
     struct vk_options used = options ? *options : (struct vk_options){0};
+    used.device = used.device ? used.device : getenv("TEST_DEVICE");
     used.validation |= getenv("TEST_VALIDATION") != NULL;
     d->store = NULL;
     if (vk_open(&used, &d->device) != STATUS_OK)

@@ -62,7 +62,7 @@ uint64_t vk_memory_left(const struct vk_device *device) {
     uint64_t heap = vk_facts(device)->heap_bytes, used = device->counters.device_bytes;
     uint32_t type;
     if (!choose(device, VK_MEMORY_DEVICE, UINT32_MAX, &type)) /* the host itself */
-        return less(heap / 5 * 4, used);
+        return less(heap / 5 * 2, used);
     const VkMemoryType *memory = &device->memory.memoryTypes[type];
     uint64_t left = less(heap / 5 * 4, used);
     if (device->physical.memory_budget)

@@ -88,7 +88,8 @@ CHECKED enum status vk_buffer_create(struct vk_device *device, enum vk_memory ki
 void vk_buffer_destroy(struct vk_buffer *buffer);
 /*
  * Bytes that are left for buffers, as far as can be known: what VK_EXT_memory_budget leaves to this process, without it
- * 80 % of the heap, less what the device holds here already and the staging memory that it will need.
+ * 80 % of the heap (of the host itself 40 %: what runs there needs as much again), less what the device holds here
+ * already and the staging memory that it will need.
  */
 uint64_t vk_memory_left(const struct vk_device *device);
 void *vk_buffer_map(struct vk_buffer *buffer); /* the mapped memory, NULL for memory that is not mapped */
