@@ -135,7 +135,8 @@ static void on_start(void *user, const struct rvk_run *run) {
            options->optimizer, options->learning_rate, options->schedule, options->epochs, run->steps,
            cli_bytes(run->device_bytes, bytes));
     if (values.train.batch == RVK_BATCH_AUTO)
-        printf("the batch is the largest that fits into memory; the learning rate is not adapted to it\n");
+        printf("batches of %u fit into memory (at most 512 are taken); the learning rate is not adapted to them\n",
+               options->batch);
     if (run->resumed_epoch || run->resumed_step)
         printf("resumed after %u epochs and %u steps\n", run->resumed_epoch, run->resumed_step);
     fflush(stdout);

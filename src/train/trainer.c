@@ -284,6 +284,7 @@ static enum status report_profile(struct trainer *trainer) {
     const struct trainer_options *options = trainer->options;
     if (!options->profile || trainer->profile.steps == 0)
         return STATUS_OK;
+    trainer->profile.steps /= trainer->step.options.accumulate; /* what was added were batches */
     profile_finish(&trainer->profile);
     if (options->on_profile)
         options->on_profile(options->user, &trainer->profile);
