@@ -214,6 +214,31 @@ static void test_gone(void **state) {
     rvk_close(context);
 }
 
+/* Steps of two batches: a step that was lost between them begins anew, with nothing of its first in the sum. */
+static void test_lost_within_a_step(void **state) {
+    (void)state;
+    uint64_t hash = 0, count = 0;
+    for (uint64_t part = 0; part < 4; part++) {
+        struct rvk_train_options options = small(NULL);
+        struct rvk_train_result result;
+        struct rvk_context *context = open_context();
+        options.batch = 8;
+        options.accumulate = 2;
+        logged[0] = 0;
+        if (part > 0)
+            faults_set(FAULT_SUBMIT, count / 2 + part, count / 2 + part, VK_ERROR_DEVICE_LOST);
+        if (rvk_train(context, &options, &result) != RVK_OK)
+            fail_msg("%s", rvk_message());
+        count = part > 0 ? count : faults.seen[FAULT_SUBMIT];
+        hash = part > 0 ? hash : result.weights_hash;
+        assert_true(result.weights_hash == hash && result.steps == 8);
+        assert_true((strstr(logged, "opened again") != NULL) == (part > 0));
+        faults_clear();
+        rvk_close(context);
+    }
+    assert_true(hash != 0);
+}
+
 /* Memory that runs out at any allocation: exit code 5 with the bytes and what they were for, nothing is left behind. */
 static void test_out_of_memory(void **state) {
     (void)state;
@@ -308,6 +333,7 @@ int main(void) {
         cmocka_unit_test(test_loss_is_named),
         cmocka_unit_test(test_second_loss),
         cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_lost_within_a_step),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_pipeline),
         cmocka_unit_test(test_incoherent_memory),

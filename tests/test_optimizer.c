@@ -117,6 +117,7 @@ static void flat_values_are_updated_in_parts(void **state) {
         "sgd",
         "parameters=1x1x1x4097 gradients=1x1x1x4097 velocity=1x1x1x4097 hyper=1x1x1x4 momentum=0.5 gate=1x1x1x4000",
         4100);
+    assert_verified_in_parts("accumulate", "sum=1x1x1x4097 value=1x1x1x4097 hyper=1x1x1x4", 4100);
     assert_verified_in_parts(
         "adam", "parameters=1x1x1x2500 gradients=1x1x1x2500 m=1x1x1x2500 v=1x1x1x2500 hyper=1x1x1x4", 1024);
 }
