@@ -256,7 +256,7 @@ struct rvk_train_options {
     void (*on_step)(void *user, const struct rvk_progress *progress); /* after every step: be quick */
     void (*on_epoch)(void *user, const struct rvk_epoch *epoch);
     void (*on_profile)(void *user, const struct rvk_profile_row *rows, uint32_t count); /* once, at the end */
-    /* Asked after every step. RVK_INTERRUPTED or RVK_TERMINATED: save and return that. RVK_OK: go on. */
+    /* Asked after every step. RVK_OK: go on. Anything else, such as RVK_INTERRUPTED: save and return that. */
     enum rvk_status (*should_stop)(void *user);
     void *user;
 };

@@ -1,14 +1,10 @@
 /* The program as users meet it: exit codes, help, sentences, and the shape of its JSON. */
 #include "program.h"
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/test_cli_XXXXXX";
@@ -268,47 +264,6 @@ static void test_memory(void **state) {
     }
 }
 
-/* Waits until the run in `path` has finished an epoch. */
-static void wait_for_epoch(const char *path) {
-    char name[128];
-    struct stat info;
-    snprintf(name, sizeof name, "%s/last.safetensors", path);
-    for (int i = 0; stat(name, &info) != 0; i++) {
-        assert_true(i < 6000);
-        nanosleep(&(struct timespec){0, 10000000}, NULL);
-    }
-}
-
-/* A run that is stopped by a signal saves, exits with 128 + the signal, and can be resumed. */
-static void interrupt(int number) {
-    char path[64];
-    int status;
-    snprintf(path, sizeof path, "%s/stopped-%d", folder, number);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        if (freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr))
-            execl(PROGRAM, PROGRAM, "train", "--model", "resnet8", "--data", "generated:count=96,classes=4,size=16",
-                  "--batch", "16", "--epochs", "100000", "--out", path, (char *)NULL);
-        _exit(99);
-    }
-    wait_for_epoch(path);
-    assert_int_equal(kill(child, number), 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 128 + number);
-    assert_int_equal(run("train --resume %s/last.safetensors --steps 1 --json", path), 0);
-    json_t *start = line_json(0);
-    assert_string_equal(json_string_value(json_object_get(json_object_get(start, "options"), "model")), "resnet8");
-    json_decref(start);
-}
-
-static void test_signals(void **state) {
-    (void)state;
-    interrupt(SIGINT);
-    interrupt(SIGTERM);
-}
-
 static void test_target(void **state) {
     (void)state;
     assert_int_equal(run("train " SMALL " --epochs 1 --target-accuracy 1 --lr 1e-9 2>&1"), 1);
@@ -371,11 +326,11 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_usage),     cmocka_unit_test(test_help),    cmocka_unit_test(test_options),
-        cmocka_unit_test(test_models),    cmocka_unit_test(test_devices), cmocka_unit_test(test_files),
-        cmocka_unit_test(test_verify),    cmocka_unit_test(test_train),   cmocka_unit_test(test_use),
-        cmocka_unit_test(test_memory),    cmocka_unit_test(test_signals), cmocka_unit_test(test_target),
-        cmocka_unit_test(test_nonfinite), cmocka_unit_test(test_bench),   cmocka_unit_test(test_profile),
+        cmocka_unit_test(test_usage),  cmocka_unit_test(test_help),    cmocka_unit_test(test_options),
+        cmocka_unit_test(test_models), cmocka_unit_test(test_devices), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_verify), cmocka_unit_test(test_train),   cmocka_unit_test(test_use),
+        cmocka_unit_test(test_memory), cmocka_unit_test(test_target),  cmocka_unit_test(test_nonfinite),
+        cmocka_unit_test(test_bench),  cmocka_unit_test(test_profile),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,6 +1,7 @@
 /* resnet-vk: the table of commands, help, and the way from arguments to exit code. */
 #include "cli/cli.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -188,6 +189,7 @@ static enum rvk_status dispatch(int count, char *const *arguments) {
 }
 
 int main(int argc, char **argv) {
+    signal(SIGXFSZ, SIG_IGN); /* a file over the limit of the process is an error like a full disk */
     if (argc < 2) {
         print_overview(stderr);
         return RVK_USAGE;

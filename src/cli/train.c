@@ -86,25 +86,33 @@ static const struct option_group groups[] = {
     {NULL, NULL, NULL},
 };
 
-/* ---- signals ---- */
+/* ---- when to stop ---- */
 
 static volatile sig_atomic_t caught;
+static const int asking[] = {SIGINT, SIGTERM, SIGHUP};
 
+/* The first signal asks for a stop after the step; a second one, also of another kind, ends the program at once. */
 static void catch_signal(int number) {
     caught = number;
+    for (size_t i = 0; i < COUNT_OF(asking); i++)
+        signal(asking[i], SIG_DFL);
 }
 
-/* The first signal asks for a stop after the step; a second one ends the program. */
+/* nohup has SIGHUP ignored, and so it stays. Without SIGPIPE a reader that went away is an error of stdout. */
 static void install_handlers(void) {
-    struct sigaction action = {.sa_handler = catch_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = catch_signal}, before;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (size_t i = 0; i < COUNT_OF(asking); i++)
+        if (asking[i] != SIGHUP || sigaction(SIGHUP, NULL, &before) != 0 || before.sa_handler != SIG_IGN)
+            sigaction(asking[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
 }
 
 static enum rvk_status should_stop(void *user) {
     (void)user;
-    return caught == SIGINT ? RVK_INTERRUPTED : caught == SIGTERM ? RVK_TERMINATED : RVK_OK;
+    if (ferror(stdout))
+        return RVK_IO;
+    return caught == 0 ? RVK_OK : caught == SIGINT ? RVK_INTERRUPTED : RVK_TERMINATED;
 }
 
 /* ---- what is told while it runs ---- */
@@ -293,6 +301,8 @@ static enum rvk_status run(struct cli *cli) {
     install_handlers();
     status = rvk_train(cli->context, &values.train, &result);
     progress_clear();
+    if (status == RVK_IO && ferror(stdout))
+        return cli_fail(RVK_IO, "the output could not be written: %s", rvk_message());
     bool ran = status == RVK_OK || status == RVK_MISMATCH || status == RVK_NONFINITE || status == RVK_INTERRUPTED ||
                status == RVK_TERMINATED;
     if (ran && values.train.profile)

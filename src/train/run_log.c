@@ -1,5 +1,6 @@
 #include "train/run_log.h"
 
+#include "base/log.h"
 #include "ir/limits.h"
 #include "train/curve.h"
 
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Makes `path` and the folders above it. */
 static enum status make_folder(const char *path) {
@@ -25,11 +27,25 @@ static enum status make_folder(const char *path) {
     return STATUS_OK;
 }
 
+/* Removes the last line if it has no end: a crash or a full disk cut it off. Leaves the position at the end. */
+static void drop_cut_line(FILE *file) {
+    long end = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : 0, keep = end;
+    while (keep > 0 && fseek(file, keep - 1, SEEK_SET) == 0 && fgetc(file) != '\n')
+        keep--;
+    if (keep < end && ftruncate(fileno(file), keep) != 0)
+        log_warn("a line that was cut off stays in the log: %s", strerror(errno));
+    fseek(file, 0, SEEK_END);
+}
+
 static enum status open_file(const char *folder, const char *name, bool fresh, FILE **file) {
     char path[600];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    *file = fopen(path, fresh ? "w" : "a");
-    return *file ? STATUS_OK : fail(STATUS_IO, "%s: %s", path, strerror(errno));
+    *file = fopen(path, fresh ? "w" : "a+");
+    if (!*file)
+        return fail(STATUS_IO, "%s: %s", path, strerror(errno));
+    if (!fresh)
+        drop_cut_line(*file);
+    return STATUS_OK;
 }
 
 enum status run_log_open(struct run_log *log, const char *folder, bool fresh) {
@@ -60,7 +76,7 @@ void run_log_close(struct run_log *log) {
 static enum status flush(struct run_log *log, FILE *file) {
     if (fflush(file) == 0 && !ferror(file))
         return STATUS_OK;
-    return fail(STATUS_IO, "%s: the log cannot be written: %s", log->folder, strerror(errno));
+    return fail(STATUS_IO, "%s/%s: %s", log->folder, file == log->table ? "log.csv" : "log.jsonl", strerror(errno));
 }
 
 /* Writes and frees `line`. */

@@ -1,0 +1,371 @@
+/*
+ * Full disks, and homes that are missing, read-only, damaged or shared: what is asked for and cannot be written ends
+ * the run with code 8 and the file's name, and what was there before is whole; a cache is never worth more than a
+ * warning.
+ */
+#define _GNU_SOURCE /* unshare */
+#include "base/file.h"
+#include "train/checkpoint.h"
+
+#include "program.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Files are written in the same way on every device: the reference needs no pipelines. */
+#define TRAIN "train --device cpu "
+#define SMALL "--model resnet8 --data generated:count=48,classes=4,size=8 --batch 16 --eval-batch 32 --epochs 1 "
+
+static char folder[] = "/tmp/test_storage_XXXXXX";
+static bool mounts; /* this process may mount file systems, where nobody else sees them */
+
+static const char *in_folder(const char *name) {
+    static char paths[8][160];
+    static int next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static void write_text(const char *name, const char *text) {
+    FILE *file = fopen(in_folder(name), "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A run of one step in the folder `name`; there are two more. */
+static void make_run(const char *name) {
+    assert_int_equal(run(TRAIN SMALL "--steps 1 --out %s 2>&1", in_folder(name)), 0);
+}
+
+/* ---- bytes that must stay ---- */
+
+struct copy {
+    char path[160];
+    uint8_t *bytes;
+    size_t size;
+};
+
+static struct copy copy_file(const char *name) {
+    struct copy copy;
+    snprintf(copy.path, sizeof copy.path, "%s", in_folder(name));
+    assert_int_equal(file_read(copy.path, 1 << 24, &copy.bytes, &copy.size), STATUS_OK);
+    return copy;
+}
+
+/* The file is as it was, nothing was left beside it, and the run goes on from it. */
+static void assert_intact(const struct copy *copy) {
+    uint8_t *bytes;
+    size_t size;
+    char run_folder[160];
+    assert_int_equal(file_read(copy->path, 1 << 24, &bytes, &size), STATUS_OK);
+    assert_int_equal(size, copy->size);
+    assert_memory_equal(bytes, copy->bytes, size);
+    free(bytes);
+    snprintf(run_folder, sizeof run_folder, "%.*s", (int)(strrchr(copy->path, '/') - copy->path), copy->path);
+    DIR *directory = opendir(run_folder);
+    assert_non_null(directory);
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
+        assert_null(strstr(entry->d_name, ".tmp"));
+    closedir(directory);
+    assert_int_equal(run(TRAIN "--resume %s --steps 1 2>&1", copy->path), 0);
+    free(copy->bytes);
+}
+
+/* ---- full disks ---- */
+
+/* Each file of a run in turn is a device that is always full. */
+static void test_every_file(void **state) {
+    (void)state;
+    static const char *const names[] = {"log.jsonl",        "log.csv",          "curve.svg",
+                                        "best.safetensors", "last.safetensors", "epoch-0001.safetensors"};
+    make_run("whole");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[64], sentence[96];
+        snprintf(path, sizeof path, "full-%zu", i);
+        assert_int_equal(mkdir(in_folder(path), 0700), 0);
+        snprintf(path, sizeof path, "full-%zu/%s", i, names[i]);
+        assert_int_equal(symlink("/dev/full", in_folder(path)), 0);
+        snprintf(sentence, sizeof sentence, "%s: No space left on device", path);
+        int code = run(TRAIN "--resume %s --save-every 1 --out %s/full-%zu 2>&1 >/dev/null",
+                       in_folder("whole/last.safetensors"), folder, i);
+        expect(code, sentence);
+        assert_int_equal(code, 8);
+    }
+    assert_int_equal(run("train " SMALL "--profile --trace /dev/full 2>&1 >/dev/null"), 8);
+    expect(8, "/dev/full: No space left on device");
+    struct copy last = copy_file("whole/last.safetensors");
+    assert_intact(&last);
+}
+
+/* The limit on the size of files is below that of a checkpoint. */
+static void test_limit(void **state) {
+    (void)state;
+    make_run("limited");
+    struct copy last = copy_file("limited/last.safetensors");
+    char line[512];
+    snprintf(line, sizeof line, "ulimit -f 400; exec %s " TRAIN "--resume %s 2>&1 >/dev/null", PROGRAM, last.path);
+    assert_int_equal(run_line(line), 8);
+    expect(8, "limited/");
+    expect(8, ".safetensors: File too large");
+    assert_intact(&last);
+}
+
+/* Fills the file system of `name` until `rest` bytes are left; the filler is the file "filler" there. */
+static void fill(const char *name, long rest) {
+    char path[64];
+    static const char block[4096];
+    snprintf(path, sizeof path, "%s/filler", name);
+    int descriptor = open(in_folder(path), O_WRONLY | O_CREAT, 0600);
+    assert_true(descriptor >= 0);
+    while (write(descriptor, block, sizeof block) > 0)
+        ;
+    assert_int_equal(errno, ENOSPC);
+    off_t end = lseek(descriptor, 0, SEEK_END);
+    assert_int_equal(ftruncate(descriptor, end - rest), 0);
+    close(descriptor);
+}
+
+/* Mounts a file system of this size on the new folder `name`. */
+static void mount_small(const char *name, const char *size) {
+    assert_int_equal(mkdir(in_folder(name), 0700), 0);
+    if (mount("none", in_folder(name), "tmpfs", 0, size) != 0)
+        fail_msg("mount: %s", strerror(errno));
+}
+
+static void test_small_disk(void **state) {
+    (void)state;
+    if (!mounts)
+        skip();
+    mount_small("disk", "size=4m");
+    make_run("disk/run");
+    struct copy last = copy_file("disk/run/last.safetensors");
+    fill("disk", 300000);
+    assert_int_equal(run(TRAIN "--resume %s 2>&1 >/dev/null", last.path), 8);
+    expect(8, "disk/run/last.safetensors: No space left on device");
+    assert_int_equal(run(TRAIN SMALL "--out %s 2>&1 >/dev/null", in_folder("disk/second")), 8);
+    expect(8, "disk/second/last.safetensors: No space left on device");
+    fill("disk", 0);
+    assert_int_equal(run(TRAIN SMALL "--out %s 2>&1 >/dev/null", in_folder("disk/third")), 8);
+    expect(8, "disk/third/log.jsonl: No space left on device");
+    /* The caches on the same disk are worth a warning; tune, which is there to fill one, fails. */
+    setenv("XDG_CACHE_HOME", in_folder("disk"), 1);
+    assert_int_equal(run("train " SMALL "2>&1 >/dev/null"), 0);
+    expect(0, "warning: the pipeline cache was not written: ");
+    expect(0, "No space left on device");
+    assert_int_equal(run("tune --model resnet8 --batch 2 --size 8 --budget 5 2>&1 >/dev/null"), 8);
+    expect(8, "No space left on device");
+    setenv("XDG_CACHE_HOME", in_folder("cache"), 1);
+    assert_int_equal(unlink(in_folder("disk/filler")), 0);
+    assert_intact(&last);
+}
+
+/* A line that a full disk cut off goes, and the next ones are whole. */
+static void test_cut_log(void **state) {
+    (void)state;
+    make_run("cut");
+    FILE *log = fopen(in_folder("cut/log.jsonl"), "a");
+    assert_non_null(log);
+    fputs("{\"event\":\"part\",\"ep", log);
+    fclose(log);
+    assert_int_equal(run(TRAIN "--resume %s 2>&1", in_folder("cut/last.safetensors")), 0);
+    log = fopen(in_folder("cut/log.jsonl"), "r");
+    assert_non_null(log);
+    int epochs = 0;
+    for (char line[8192]; fgets(line, sizeof line, log);) {
+        json_t *json = json_loads(line, 0, NULL);
+        if (!json)
+            fail_msg("the log holds: %s", line);
+        const char *event = json_string_value(json_object_get(json, "event"));
+        epochs += event && strcmp(event, "epoch") == 0;
+        json_decref(json);
+    }
+    fclose(log);
+    assert_int_equal(epochs, 1);
+}
+
+/* ---- homes ---- */
+
+#define ONE_CASE "verify --op add --shape 'a=1x2x3x5 b=1x2x3x5' --data exact"
+
+static int count_notes(const char *environment) {
+    char line[1024];
+    int notes = 0;
+    snprintf(line, sizeof line, "env -u XDG_CACHE_HOME %s %s " ONE_CASE " 2>&1 >/dev/null", environment, PROGRAM);
+    int code = run_line(line);
+    if (code != 0)
+        fail_msg("%s: exit code %d: %s", environment, code, output);
+    for (const char *note = output; (note = strstr(note, "resnet-vk:")) != NULL; note++)
+        notes++;
+    return notes;
+}
+
+/* The program does its work in this environment, and says `expected` more than it says with a sound home. */
+static void assert_works(const char *environment, int expected) {
+    char sound[256];
+    snprintf(sound, sizeof sound, "XDG_CACHE_HOME=%s", in_folder("cache"));
+    int before = count_notes(sound), notes = count_notes(environment);
+    if (notes != before + expected)
+        fail_msg("%s: %d notes, not %d: %s", environment, notes, before + expected, output);
+}
+
+static void test_no_home(void **state) {
+    (void)state;
+    char text[256];
+    assert_works("-u HOME", 0);
+    assert_works("HOME=/nonexistent", 0);
+    assert_works("HOME=/proc", 0); /* where even root can make nothing */
+    assert_works("HOME=/dev/null", 0);
+    snprintf(text, sizeof text, "HOME=/nonexistent XDG_CACHE_HOME=%s", in_folder("no/such/folder"));
+    assert_works(text, 0);
+    write_text("file", "");
+    snprintf(text, sizeof text, "XDG_CACHE_HOME=%s", in_folder("file"));
+    assert_works(text, 0);
+    assert_int_equal(mkdir(in_folder("half"), 0700), 0);
+    write_text("half/resnet-vk", "");
+    snprintf(text, sizeof text, "XDG_CACHE_HOME=%s", in_folder("half"));
+    assert_works(text, 0);
+}
+
+/* The folder "home": by the file system where this process may mount one, otherwise by the folder's mode. */
+static void set_home_writable(bool writable) {
+    if (mounts)
+        assert_int_equal(mount("none", in_folder("home"), NULL, MS_REMOUNT | (writable ? 0 : MS_RDONLY), NULL), 0);
+    else
+        assert_int_equal(chmod(in_folder("home"), writable ? 0700 : 0500), 0);
+}
+
+static void test_read_only_home(void **state) {
+    (void)state;
+    char text[256];
+    if (!mounts && geteuid() == 0)
+        skip();
+    if (mounts)
+        mount_small("home", "size=4m");
+    else
+        assert_int_equal(mkdir(in_folder("home"), 0700), 0);
+    set_home_writable(false);
+    snprintf(text, sizeof text, "HOME=%s", in_folder("home"));
+    assert_works(text, 0);
+    /* One that holds a cache, damaged: it cannot be replaced. */
+    set_home_writable(true);
+    assert_int_equal(mkdir(in_folder("home/resnet-vk"), 0700), 0);
+    write_text("home/resnet-vk/pipelines", "nonsense");
+    if (!mounts)
+        assert_int_equal(chmod(in_folder("home/resnet-vk"), 0500), 0);
+    set_home_writable(false);
+    snprintf(text, sizeof text, "XDG_CACHE_HOME=%s", in_folder("home"));
+    assert_works(text, 1);
+    expect(0, "the pipeline cache was not written");
+    set_home_writable(true);
+    if (!mounts)
+        assert_int_equal(chmod(in_folder("home/resnet-vk"), 0700), 0);
+}
+
+static void test_damaged_cache(void **state) {
+    (void)state;
+    char text[256];
+    snprintf(text, sizeof text, "XDG_CACHE_HOME=%s", in_folder("damaged"));
+    assert_int_equal(mkdir(in_folder("damaged"), 0700), 0);
+    assert_int_equal(mkdir(in_folder("damaged/resnet-vk"), 0700), 0);
+    write_text("damaged/resnet-vk/pipelines", "RVKPIPE and then nonsense that is longer than the header of the file");
+    assert_works(text, 0);
+    struct copy replaced = copy_file("damaged/resnet-vk/pipelines");
+    assert_memory_equal(replaced.bytes, "RVKPIPE", 8); /* the nonsense had a space there */
+    free(replaced.bytes);
+    assert_int_equal(chmod(replaced.path, 0), 0);
+    assert_works(text, 0);
+    assert_int_equal(unlink(replaced.path), 0);
+    assert_int_equal(mkdir(replaced.path, 0700), 0);
+    assert_works(text, 1);
+    assert_int_equal(rmdir(replaced.path), 0);
+}
+
+/* Both start without a cache and write it; both are right, and what is left is sound. */
+static void test_shared_cache(void **state) {
+    (void)state;
+    char line[2048];
+    assert_int_equal(mkdir(in_folder("shared"), 0700), 0);
+    setenv("XDG_CACHE_HOME", in_folder("shared"), 1);
+    snprintf(line, sizeof line,
+             "%s train " SMALL "--out %s/a >/dev/null 2>&1 & one=$!; %s train " SMALL
+             "--out %s/b 2>&1 >/dev/null && wait $one",
+             PROGRAM, folder, PROGRAM, folder);
+    int code = run_line(line);
+    if (code != 0 || strstr(output, "cache"))
+        fail_msg("exit code %d: %s", code, output);
+    struct copy a = copy_file("a/last.safetensors"), b = copy_file("b/last.safetensors");
+    assert_int_equal(a.size, b.size);
+    assert_memory_equal(a.bytes, b.bytes, a.size);
+    free(a.bytes);
+    free(b.bytes);
+    assert_int_equal(run("train " SMALL "--verbose 2>&1 >/dev/null"), 0);
+    expect(0, "shared/resnet-vk/pipelines is used");
+    setenv("XDG_CACHE_HOME", in_folder("cache"), 1);
+}
+
+/* ---- set-up ---- */
+
+/* A name space of its own for mounts; without root that takes one for users too, where this user is root. */
+static bool may_mount(void) {
+    char map[64];
+    uid_t user = geteuid();
+    if (unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0)
+        return false;
+    snprintf(map, sizeof map, "0 %u 1", (unsigned)user);
+    int descriptor = user == 0 ? -1 : open("/proc/self/uid_map", O_WRONLY);
+    if (user != 0 && (descriptor < 0 || write(descriptor, map, strlen(map)) < 0))
+        return false;
+    if (descriptor >= 0)
+        close(descriptor);
+    return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+/* Mesa maps a cache of its own into memory, which on a full disk ends in SIGBUS: it stays where it was. */
+static void keep_cache_of_driver(void) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char path[512];
+    snprintf(path, sizeof path, "%s%s", cache ? cache : home ? home : "/tmp", cache ? "" : "/.cache");
+    setenv("MESA_SHADER_CACHE_DIR", path, 0);
+}
+
+static int setup(void **state) {
+    (void)state;
+    keep_cache_of_driver();
+    if (!mkdtemp(folder) || mkdir(in_folder("cache"), 0700) != 0)
+        return -1;
+    mounts = may_mount();
+    if (!mounts)
+        print_message("no file system can be mounted here (%s): the tests of small disks are left out\n",
+                      strerror(errno));
+    setenv("XDG_CACHE_HOME", in_folder("cache"), 1);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    char line[64];
+    if (mounts) {
+        umount(in_folder("disk"));
+        umount(in_folder("home"));
+    }
+    snprintf(line, sizeof line, "rm -r %s", folder);
+    return system(line);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_file),    cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_small_disk),    cmocka_unit_test(test_cut_log),
+        cmocka_unit_test(test_no_home),       cmocka_unit_test(test_read_only_home),
+        cmocka_unit_test(test_damaged_cache), cmocka_unit_test(test_shared_cache),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
