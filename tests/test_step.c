@@ -46,6 +46,27 @@ static void same_padding_puts_the_odd_pixel_after(void **state) {
     expect_padding("layer3.0.conv1", STYLE_KERAS, 2, 6, 1, 1, 1, 1); /* of 1x3 */
 }
 
+/* Only in training, where there are images by number; and the gradient drops the same values. */
+static void dropout_knows_image_and_epoch(void **state) {
+    (void)state;
+    struct model model = MODEL(.name = "vgg11", .filters = 4);
+    for (int kind = STEP_TRAIN; kind <= STEP_PREDICT; kind++) {
+        struct step_options options = small_options((enum step_kind)kind);
+        options.image_count = 10;
+        struct step step = make_step(&model, &options);
+        size_t each = kind == STEP_TRAIN ? 2 : 0; /* forward and backward */
+        assert_int_equal(count_nodes(&step.graph, "dropout", "layer", 0), each);
+        assert_int_equal(count_nodes(&step.graph, "dropout", "layer", 1), each);
+        for (size_t i = 0; i < step.graph.node_count; i++) {
+            const struct node *node = &step.graph.nodes[i];
+            if (strcmp(node->op->name, "dropout") == 0)
+                assert_true(node->in[1] == step.clock && node->in[2] == step.indices);
+        }
+        step_destroy(&step);
+    }
+    model_destroy(&model);
+}
+
 /* The maximum pooling of the ImageNet networks is padded as their convolutions are. */
 static void expect_stem(enum model_style style, int before, int after, int pool_before, int pool_after) {
     struct model model = MODEL(.name = "resnet18", .style = style, .filters = 4);
@@ -467,6 +488,7 @@ static void a_step_updates_parameters_and_statistics(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dropout_knows_image_and_epoch),
         cmocka_unit_test(same_padding_puts_the_odd_pixel_after),
         cmocka_unit_test(stems_of_imagenet_networks),
         cmocka_unit_test(bottlenecks_stride_in_their_middle),

@@ -47,7 +47,9 @@ static void start(struct network_step *n, struct store *store, const char *name,
                   bool without_barriers) {
     struct step_options options = small_options(STEP_TRAIN);
     struct plan_options plan_options = {.without_barriers = without_barriers};
-    n->model = MODEL(.name = name, .style = style, .height = 16, .width = 16, .filters = 8);
+    bool vgg = strncmp(name, "vgg", 3) == 0; /* leaves 1/32 of the pixels, or takes 7 x 7 of them */
+    uint32_t size = !vgg ? 16 : strchr(name, 'c') ? 32 : 224;
+    n->model = MODEL(.name = name, .style = style, .height = size, .width = size, .filters = vgg ? 4 : 8);
     n->step = make_step(&n->model, &options);
     if (plan_create(store, &n->step.graph, &plan_options, &n->plan) != STATUS_OK)
         fail_msg("%s: %s", name, status_message());
@@ -102,6 +104,9 @@ static void every_node_agrees_with_the_reference(void **state) {
     }
     verify_network("resnet18", STYLE_TORCH);
     verify_network("resnet50", STYLE_TORCH);
+    verify_network("resnet50v1", STYLE_TORCH);
+    verify_network("vgg16c_bn", STYLE_TORCH);
+    verify_network("vgg11", STYLE_TORCH);
 }
 
 static void run_steps(struct network_step *n, int count, bool first_has_nan) {

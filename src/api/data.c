@@ -49,14 +49,17 @@ const char *const *rvk_model_names(void) {
 }
 
 const char *rvk_model_rule(void) {
-    return "resnet18, resnet34, resnet50, resnet101 and resnet152 are the networks for ImageNet, as torchvision has "
-           "them, and so are wide_resnet50_2, wide_resnet101_2, resnext50_32x4d, resnext101_32x8d and\n"
-           "resnext101_64x4d; resnet50v1, 101v1 and 152v1 have their stride where the paper has it.\n"
+    return "For ImageNet, as torchvision has them: resnet18, resnet34, resnet50, resnet101, resnet152,\n"
+           "wide_resnet50_2, wide_resnet101_2, resnext50_32x4d, resnext101_32x8d, resnext101_64x4d, and the plain "
+           "vgg11,\n"
+           "vgg13, vgg16 and vgg19, also with _bn. resnet50v1, 101v1 and 152v1 have their stride where the paper has "
+           "it.\n"
            "Any other resnetD is for small images and has D = 6n+2 weighted layers (20, 32, 44, 56, 110, ...): 3n\n"
            "residual blocks of two 3x3 convolutions with 16, 32 and 64 filters. The shortcut is a 1x1 convolution\n"
            "where a stage begins; resnetDb adds batch normalization to it, resnetDa subsamples and pads with zeros\n"
            "instead. resnetDc is resnetD, also where that name stands for an ImageNet network (50, 152). plainD has\n"
-           "no shortcuts. resnetDv2 and plainDv2 have D = 9n+2 layers: pre-activation bottlenecks.\n";
+           "no shortcuts. resnetDv2 and plainDv2 have D = 9n+2 layers: pre-activation bottlenecks. vgg16c and vgg19c,\n"
+           "also with _bn, are VGG's convolutions for small images with one dense layer.\n";
 }
 
 enum status api_model_options(const char *name, const char *style, uint32_t size, struct model_options *out) {

@@ -18,7 +18,7 @@ static json_t *pack(const struct rvk_model_info *info) {
 static enum rvk_status run(struct cli *cli) {
     json_t *list = json_array();
     if (!cli->common.json)
-        printf("%-14s %12s %12s %22s %10s %8s\n", "model", "weights", "statistics", "multiply-adds an image", "images",
+        printf("%-18s %12s %12s %22s %10s %8s\n", "model", "weights", "statistics", "multiply-adds an image", "images",
                "classes");
     for (const char *const *name = rvk_model_names(); *name; name++) {
         struct rvk_model_info info;
@@ -29,7 +29,7 @@ static enum rvk_status run(struct cli *cli) {
         }
         json_array_append_new(list, pack(&info));
         if (!cli->common.json)
-            printf("%-14s %12llu %12llu %20.1f M %6ux%-3u %8u\n", info.name, (unsigned long long)info.trainable,
+            printf("%-18s %12llu %12llu %20.1f M %6ux%-3u %8u\n", info.name, (unsigned long long)info.trainable,
                    (unsigned long long)info.untrained, 1e-6 * info.multiply_adds, info.height, info.width,
                    info.classes);
     }

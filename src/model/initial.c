@@ -44,7 +44,7 @@ void model_initial(const struct model *model, size_t index, uint32_t seed, doubl
         dense[i] = sample(parameter, seed, index, (uint32_t)i);
 }
 
-/* ---- files: convolution [o,i,kh,kw], dense [o,i], the rest [c] ---- */
+/* ---- files: convolution [o,i,kh,kw], dense [o,i] (of an image [o,i kh kw]), the rest [c] ---- */
 
 uint32_t parameter_file_shape(const struct parameter *parameter, uint64_t shape[4]) {
     const uint32_t *d = parameter->shape.d;
@@ -52,8 +52,10 @@ uint32_t parameter_file_shape(const struct parameter *parameter, uint64_t shape[
     if (parameter->class != PARAMETER_CONVOLUTION && parameter->class != PARAMETER_DENSE)
         return 1;
     shape[1] = d[KI];
-    if (parameter->class == PARAMETER_DENSE)
+    if (parameter->class == PARAMETER_DENSE) {
+        shape[1] *= (uint64_t)d[KH] * d[KW];
         return 2;
+    }
     shape[2] = d[KH];
     shape[3] = d[KW];
     return 4;

@@ -1,6 +1,7 @@
 #include "model/layers.h"
 
 #include "base/memory.h"
+#include "model/family.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -42,9 +43,12 @@ static tensor_id parameter(struct builder *builder, const char *layer, const cha
 static tensor_id weight(struct builder *builder, const char *layer, enum parameter_class class, struct shape shape) {
     double receptive = (double)shape.d[KH] * shape.d[KW];
     double fan_in = receptive * shape.d[KI], fan_out = receptive * shape.d[KO];
+    double deviation = builder->model->family->dense_deviation;
     if (builder->model->options.initializer == INITIALIZER_HE_TRUNCATED)
         return parameter(builder, layer, "weight", class, shape, INITIAL_TRUNCATED_NORMAL,
                          sqrt(2 / fan_in) / TRUNCATED_DEVIATION);
+    if (class == PARAMETER_DENSE && deviation > 0)
+        return parameter(builder, layer, "weight", class, shape, INITIAL_NORMAL, deviation);
     if (class == PARAMETER_DENSE)
         return parameter(builder, layer, "weight", class, shape, INITIAL_UNIFORM, 1 / sqrt(fan_in));
     return parameter(builder, layer, "weight", class, shape, INITIAL_NORMAL, sqrt(2 / fan_out));
@@ -70,7 +74,7 @@ static struct convolution convolution(struct builder *builder, tensor_id x, stru
     struct shape shape = shape4(kernel.size, kernel.size, channels / kernel.groups, kernel.filters);
     struct convolution values = {.bias = TENSOR_ABSENT};
     values.weight = weight(builder, kernel.name, PARAMETER_CONVOLUTION, shape);
-    if (keras(builder))
+    if (keras(builder) || kernel.bias)
         values.bias = vector(builder, kernel.name, "bias", kernel.filters, 0);
     return values;
 }
@@ -78,7 +82,7 @@ static struct convolution convolution(struct builder *builder, tensor_id x, stru
 /* Padding before and after one axis: half the kernel on each side, or TensorFlow's 'same' (ceil(extent / stride)
  * outputs, the odd pixel after). */
 static void padding(const struct builder *builder, struct kernel kernel, uint32_t extent, double pad[2]) {
-    pad[0] = pad[1] = kernel.size / 2;
+    pad[0] = pad[1] = (kernel.size - 1) / 2;
     if (!keras(builder))
         return;
     uint32_t reach = (uint32_t)(ceil_div(extent, kernel.stride) - 1) * kernel.stride + kernel.size;
@@ -99,9 +103,9 @@ static tensor_id convolve(struct builder *builder, tensor_id x, struct kernel ke
                                   {"pad_right", horizontal[1]}, {"groups", kernel.groups}, {"relu", relu}));
 }
 
-tensor_id layer_convolution(struct builder *builder, tensor_id x, struct kernel kernel, tensor_id residual) {
+tensor_id layer_convolution(struct builder *builder, tensor_id x, struct kernel kernel, tensor_id residual, bool relu) {
     graph_scope(builder->graph, "%s%s", builder->prefix, kernel.name);
-    return convolve(builder, x, kernel, convolution(builder, x, kernel), residual, false);
+    return convolve(builder, x, kernel, convolution(builder, x, kernel), residual, relu);
 }
 
 /* ---- pooling ---- */
@@ -186,12 +190,42 @@ tensor_id layer_convolution_norm(struct builder *builder, tensor_id x, struct ke
 
 /* ---- dense ---- */
 
+static tensor_id dense_bias(struct builder *builder, const char *name, uint64_t inputs, uint32_t outputs) {
+    bool uniform =
+        builder->model->options.initializer == INITIALIZER_HE_FAN_OUT && builder->model->family->dense_deviation <= 0;
+    return parameter(builder, name, "bias", PARAMETER_VECTOR, shape_vector(outputs),
+                     uniform ? INITIAL_UNIFORM : INITIAL_CONSTANT, uniform ? 1 / sqrt((double)inputs) : 0);
+}
+
 tensor_id layer_dense(struct builder *builder, tensor_id x, const char *name, uint32_t outputs) {
     uint32_t inputs = graph_shape(builder->graph, x).d[C];
-    bool uniform = builder->model->options.initializer == INITIALIZER_HE_FAN_OUT;
     graph_scope(builder->graph, "%s%s", builder->prefix, name);
     tensor_id kernel = weight(builder, name, PARAMETER_DENSE, shape4(1, 1, inputs, outputs));
-    tensor_id bias = parameter(builder, name, "bias", PARAMETER_VECTOR, shape_vector(outputs),
-                               uniform ? INITIAL_UNIFORM : INITIAL_CONSTANT, uniform ? 1 / sqrt(inputs) : 0);
+    tensor_id bias = dense_bias(builder, name, inputs, outputs);
     return graph_apply(builder->graph, "dense", OPERANDS(x, kernel, bias), NULL);
+}
+
+/* A convolution whose kernel is as large as the image. */
+tensor_id layer_dense_image(struct builder *builder, tensor_id x, const char *name, uint32_t outputs, bool relu) {
+    struct shape shape = graph_shape(builder->graph, x);
+    graph_scope(builder->graph, "%s%s", builder->prefix, name);
+    tensor_id kernel = weight(builder, name, PARAMETER_DENSE, shape4(shape.d[H], shape.d[W], shape.d[C], outputs));
+    tensor_id bias = dense_bias(builder, name, (uint64_t)shape.d[H] * shape.d[W] * shape.d[C], outputs);
+    return graph_apply(builder->graph, "conv2d", OPERANDS(x, kernel, bias), ATTRIBUTES({"relu", relu}));
+}
+
+/* ---- others ---- */
+
+tensor_id layer_relu(struct builder *builder, tensor_id x, const char *name) {
+    graph_scope(builder->graph, "%s%s", builder->prefix, name);
+    return graph_apply(builder->graph, "relu", OPERANDS(x), NULL);
+}
+
+tensor_id layer_dropout(struct builder *builder, tensor_id x, const char *name, uint32_t number) {
+    const struct network *network = builder->network;
+    if (!builder->training || network->clock == TENSOR_NONE)
+        return x;
+    graph_scope(builder->graph, "%s%s", builder->prefix, name);
+    return graph_apply(builder->graph, "dropout", OPERANDS(x, network->clock, network->indices),
+                       ATTRIBUTES({"p", 0.5}, {"layer", number}));
 }

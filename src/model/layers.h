@@ -24,10 +24,11 @@ struct builder {
 struct kernel {
     const char *name;
     uint32_t size, filters, stride, groups;
+    bool bias; /* in the Keras style every convolution has one */
 };
 
-/* conv(x) + residual */
-tensor_id layer_convolution(struct builder *builder, tensor_id x, struct kernel kernel, tensor_id residual);
+/* relu?(conv(x) + residual) */
+tensor_id layer_convolution(struct builder *builder, tensor_id x, struct kernel kernel, tensor_id residual, bool relu);
 
 /* relu?(norm(x)) */
 tensor_id layer_norm(struct builder *builder, tensor_id x, const char *name, bool relu);
@@ -41,5 +42,15 @@ tensor_id layer_max_pool(struct builder *builder, tensor_id x, struct kernel win
 
 /* x [n,1,1,f] -> [n,1,1,outputs] */
 tensor_id layer_dense(struct builder *builder, tensor_id x, const char *name, uint32_t outputs);
+
+/* relu?(dense of all values of each image); x [n,h,w,c] -> [n,1,1,outputs]. In files the values are in PyTorch's order:
+ * channels, rows, columns. */
+tensor_id layer_dense_image(struct builder *builder, tensor_id x, const char *name, uint32_t outputs, bool relu);
+
+tensor_id layer_relu(struct builder *builder, tensor_id x, const char *name);
+
+/* In training from a data set, half of the values, doubled, and zeros for the others. `number` tells a model's dropouts
+ * apart. */
+tensor_id layer_dropout(struct builder *builder, tensor_id x, const char *name, uint32_t number);
 
 #endif

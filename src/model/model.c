@@ -1,18 +1,48 @@
 #include "model/model.h"
 
 #include "base/memory.h"
-#include "model/layers.h"
-#include "model/residual.h"
+#include "model/family.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char *const model_names[] = {
-    "resnet18",         "resnet34",        "resnet50",         "resnet101",        "resnet152",  "wide_resnet50_2",
-    "wide_resnet101_2", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "resnet50v1", "resnet20",
-    "resnet32",         "resnet44",        "resnet56",         "resnet110",        "resnet20a",  "resnet20b",
-    "resnet29v2",       "resnet56v2",      "plain20",          "plain56",          "plain29v2",  NULL};
+const char *const model_names[] = {"resnet18",
+                                   "resnet34",
+                                   "resnet50",
+                                   "resnet101",
+                                   "resnet152",
+                                   "wide_resnet50_2",
+                                   "wide_resnet101_2",
+                                   "resnext50_32x4d",
+                                   "resnext101_32x8d",
+                                   "resnext101_64x4d",
+                                   "resnet50v1",
+                                   "vgg11",
+                                   "vgg13",
+                                   "vgg16",
+                                   "vgg19",
+                                   "vgg11_bn",
+                                   "vgg13_bn",
+                                   "vgg16_bn",
+                                   "vgg19_bn",
+                                   "resnet20",
+                                   "resnet32",
+                                   "resnet44",
+                                   "resnet56",
+                                   "resnet110",
+                                   "resnet20a",
+                                   "resnet20b",
+                                   "resnet29v2",
+                                   "resnet56v2",
+                                   "plain20",
+                                   "plain56",
+                                   "plain29v2",
+                                   "vgg16c",
+                                   "vgg19c",
+                                   "vgg16c_bn",
+                                   "vgg19c_bn",
+                                   NULL};
 
 static const char *const style_names[] = {[STYLE_TORCH] = "torch", [STYLE_KERAS] = "keras"};
 
@@ -68,25 +98,27 @@ static enum status find_family(struct model *model, const char *name) {
         for (const struct model_family *family = model_families; family->prefix; family++)
             if (parse_name(name, family, &depth) && (family->depth == 0 || family->depth == depth))
                 return set_depth(model, family, depth);
-    return fail(STATUS_USAGE,
-                "there is no model called %.40s (there are resnet18, 34, 50, 101, 152, resnet50v1, 101v1, 152v1, "
-                "wide_resnet50_2, 101_2, resnext50_32x4d, resnext101_32x8d, 101_64x4d for ImageNet; resnetD, "
-                "resnetDa, resnetDb, resnetDc and plainD with D = 6n+2; resnetDv2 and plainDv2 with D = 9n+2)",
-                name);
+    return fail(
+        STATUS_USAGE,
+        "there is no model called %.40s (there are resnet18, 34, 50, 101, 152, resnet50v1, 101v1, 152v1, "
+        "wide_resnet50_2, 101_2, resnext50_32x4d, resnext101_32x8d, 101_64x4d, vgg11, 13, 16, 19, also with _bn, for "
+        "ImageNet; vgg16c, vgg19c, also with _bn; resnetD, "
+        "resnetDa, resnetDb, resnetDc and plainD with D = 6n+2; resnetDv2 and plainDv2 with D = 9n+2)",
+        name);
 }
 
 /* ---- parameters ---- */
 
 static void set_defaults(struct model *model, const struct model_options *given) {
     struct model_options *options = &model->options;
-    bool keras = given->style == STYLE_KERAS, large = model->family->depth != 0;
+    bool keras = given->style == STYLE_KERAS, large = model->family->large;
     *options = *given;
     options->name = NULL; /* a pointer to a name of the caller, or into *model, would not outlive a copy */
     options->height = given->height ? given->height : large ? 224 : 32;
     options->width = given->width ? given->width : large ? 224 : 32;
     options->channels = given->channels ? given->channels : 3;
     options->classes = given->classes ? given->classes : large ? 1000 : 10;
-    options->filters = given->filters ? given->filters : large ? 64 : 16;
+    options->filters = given->filters ? given->filters : model->family->depth ? 64 : 16;
     if (given->initializer == INITIALIZER_STYLE)
         options->initializer = keras ? INITIALIZER_HE_TRUNCATED : INITIALIZER_HE_FAN_OUT;
     model->l2 = keras ? 1e-4 : 0;
@@ -194,7 +226,7 @@ void model_forward(const struct model *model, struct graph *graph, tensor_id x, 
     for (size_t i = 0; i < model->count; i++)
         network->values[i] = TENSOR_NONE;
     network->parameters = flat(graph, "parameters", model->parameter_bytes);
-    network->statistics = flat(graph, "statistics", model->statistic_bytes);
+    network->statistics = model->statistic_bytes ? flat(graph, "statistics", model->statistic_bytes) : TENSOR_NONE;
     network->logits = fits(model, graph, x) ? model->family->forward(&builder, x) : TENSOR_NONE;
     graph_scope(graph, "%s", "");
 }

@@ -1,21 +1,29 @@
 /*
  * model: a network as a list of parameters, and the forward graph that uses them.
  *
- * Names (D is the depth: weighted layers, the shortcut's 1x1 convolutions not counted):
- *   resnetD     D = 18, 34, 50, 101, 152: the networks for ImageNet as torchvision defines them: 7x7 convolution of
- *               stride 2 and max pooling, four stages with 64, 128, 256, 512 filters of basic blocks (18, 34) or
- *               bottlenecks, whose 3x3 convolution has the stride ("v1.5"); shortcuts with batch normalization.
+ * Names (D is the depth: weighted layers, the shortcut's 1x1 convolutions not counted), first those for ImageNet:
+ *   resnetD     D = 18, 34, 50, 101, 152: the networks as torchvision defines them: 7x7 convolution of stride 2 and max
+ *               pooling, four stages with 64, 128, 256, 512 filters of basic blocks (18, 34) or bottlenecks, whose 3x3
+ *               convolution has the stride ("v1.5"); shortcuts with batch normalization
  *   resnetDv1   D = 50, 101, 152: the stride is in the bottleneck's first 1x1 convolution, as in the paper
- *   wide_resnetD_2  D = 50, 101: resnetD with twice as many filters inside its bottlenecks (Zagoruyko and Komodakis,
- * BMVC 2016), as torchvision defines it resnextD_GxWd   50_32x4d, 101_32x8d, 101_64x4d: resnetD whose 3x3 convolutions
- * have G groups (Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017), as torchvision
- * defines it resnetD     any other D = 6n+2: residual network for small images (He et al., "Deep Residual Learning for
- * Image Recognition", CVPR 2016, section 4.2): 3x3 convolutions with 16, 32, 64 filters; where a stage begins with
- * stride 2, the shortcut is a 1x1 convolution of stride 2 (as in the Keras example) resnetDc    the same for every D =
- * 6n+2, also for 50 and 152 resnetDb    that 1x1 convolution is followed by batch normalization (option B, as
- * torchvision does it) resnetDa    the shortcut takes every second row and column and pads channels with zeros (option
- * A: no weights) plainD      the same layers without shortcuts resnetDv2   D = 9n+2: pre-activation bottlenecks with
- * 64, 128, 256 output channels (the Keras example's v2) plainDv2    the same layers without shortcuts
+ *   wide_resnetD_2  D = 50, 101: twice as many filters inside the bottlenecks (Zagoruyko and Komodakis, "Wide Residual
+ *               Networks", BMVC 2016), as torchvision defines it
+ *   resnextD_GxWd   50_32x4d, 101_32x8d, 101_64x4d: the 3x3 convolutions have G groups (Xie et al., "Aggregated
+ *               Residual Transformations for Deep Neural Networks", CVPR 2017), as torchvision defines it
+ *   vggD        D = 11, 13, 16, 19: plain networks (Simonyan and Zisserman, "Very Deep Convolutional Networks for
+ *               Large-Scale Image Recognition", ICLR 2015), as torchvision defines them
+ *   vggD_bn     the same with batch normalization
+ * and those for small images:
+ *   resnetD     any other D = 6n+2: residual network (He et al., "Deep Residual Learning for Image Recognition", CVPR
+ *               2016, section 4.2): 3x3 convolutions with 16, 32, 64 filters; where a stage begins with stride 2, the
+ *               shortcut is a 1x1 convolution of stride 2 (as in the Keras example)
+ *   resnetDc    the same for every D = 6n+2, also for 50 and 152
+ *   resnetDb    that 1x1 convolution is followed by batch normalization (option B, as torchvision does it)
+ *   resnetDa    the shortcut takes every second row and column and pads channels with zeros (option A: no weights)
+ *   plainD      the same layers without shortcuts
+ *   resnetDv2   D = 9n+2: pre-activation bottlenecks with 64, 128, 256 output channels (the Keras example's v2)
+ *   plainDv2    the same layers without shortcuts
+ *   vggDc, vggDc_bn  D = 16, 19: the convolutions of vggD, and one dense layer
  *
  * Parameter names and file layouts are torchvision's ("layer2.0.downsample.0.weight"; convolution [o,i,h,w], linear
  * [o,i]); the layouts on the device are those of ir/tensor.h: [h,w,i,o] and [1,1,i,o].
@@ -71,11 +79,12 @@ struct parameter {
 };
 
 struct model_family;
+enum { MODEL_STAGES = 5 };
 
 struct model {
     char name[32];
     const struct model_family *family; /* what the name stands for ... */
-    uint32_t blocks[4];                /* ... and its blocks in each stage */
+    uint32_t blocks[MODEL_STAGES];     /* ... and its blocks in each stage */
     struct model_options options;      /* defaults filled in, without the name */
     struct parameter *parameters;      /* trained ones and statistics, in the order of the layers */
     size_t count;
@@ -103,15 +112,16 @@ int model_find(const struct model *model, const char *name);
 
 /* The model's values in one graph. */
 struct network {
-    tensor_id parameters, statistics; /* the flat persistent roots */
+    tensor_id parameters, statistics; /* the flat persistent roots; TENSOR_NONE: there are no statistics */
     tensor_id *values;                /* views, by index in model->parameters; the caller's array of model->count */
     tensor_id logits;                 /* [n,1,1,classes] */
+    tensor_id clock, indices;         /* the caller's, as for gather_batch; TENSOR_NONE: no dropout */
 };
 
 /*
  * Appends the forward nodes for images x [n, height, width, channels]. Training uses the batch's statistics and
  * updates the running ones; otherwise the running ones are used, folded into the convolutions before them.
- * network->values is the caller's; the rest is filled. Failures show in graph_status.
+ * network->values, clock and indices are the caller's; the rest is filled. Failures show in graph_status.
  */
 void model_forward(const struct model *model, struct graph *graph, tensor_id x, bool training, struct network *network);
 

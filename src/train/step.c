@@ -222,6 +222,8 @@ static void build(const struct model *model, struct step *step) {
         gather(model, step);
     else
         take_inputs(model, step);
+    step->network.clock = step->clock;
+    step->network.indices = step->indices;
     model_forward(model, graph, step->x, options->kind == STEP_TRAIN, &step->network);
     step->logits = step->network.logits;
     if (options->keep_logits)
