@@ -1,5 +1,6 @@
 /* Checkpoints: what is saved comes back bit by bit, in PyTorch's layouts; a file that does not fit is refused by name.
  */
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "train/checkpoint.h"
@@ -135,6 +136,44 @@ static void sgd_comes_back_bit_by_bit(void **state) {
 
 static void adamw_comes_back_bit_by_bit(void **state) {
     check_round_trip(*state, OPTIMIZER_ADAMW, NORMALIZATION_PIXEL);
+}
+
+static uint64_t hash_now(const struct fixture *f) {
+    const struct checkpoint_state state = {.optimizer = OPTIMIZER_SGD};
+    uint8_t *bytes;
+    size_t size;
+    OK(checkpoint_pack(&f->model, f->d.store, &state, NORMALIZATION_CHANNEL, &bytes, &size));
+    uint64_t hash = checkpoint_weights_hash(&f->model, bytes);
+    free(bytes);
+    return hash;
+}
+
+/* The tensors of the file, in the order of the model, give the hash; the optimizer's do not change it. */
+static void the_hash_is_that_of_the_weights(void **state) {
+    struct fixture *f = *state;
+    const struct checkpoint_state saved = {.optimizer = OPTIMIZER_SGD};
+    struct safetensors file;
+    uint64_t hash = HASH_START, weights;
+    fill_store(f, OPTIMIZER_SGD, NORMALIZATION_CHANNEL);
+    OK(checkpoint_save(f->path, &f->model, f->d.store, &saved, NORMALIZATION_CHANNEL));
+    OK(safetensors_read(f->path, &file));
+    for (size_t i = 0; i < f->model.count; i++) {
+        const struct safetensors_tensor *tensor = safetensors_find(&file, f->model.parameters[i].name);
+        assert_non_null(tensor);
+        hash = hash_bytes(hash, tensor->bytes, tensor->size);
+    }
+    safetensors_destroy(&file);
+    weights = hash_now(f);
+    assert_true(weights == hash);
+    size_t bias = (size_t)model_find(&f->model, "fc.bias");
+    size_t last = (size_t)model_find(&f->model, "layer3.0.bn2.running_var");
+    double values[24] = {0};
+    OK(parameters_write(&f->model, f->d.store, "optimizer.velocity", bias, values));
+    assert_true(hash_now(f) == weights);
+    OK(parameters_read(&f->model, f->d.store, "parameters", last, values));
+    values[23] += 0x1p-20;
+    OK(parameters_write(&f->model, f->d.store, "parameters", last, values));
+    assert_true(hash_now(f) != weights);
 }
 
 static void files_have_the_layout_of_pytorch(void **state) {
@@ -338,6 +377,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sgd_comes_back_bit_by_bit, setup, teardown),
         cmocka_unit_test_setup_teardown(adamw_comes_back_bit_by_bit, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_hash_is_that_of_the_weights, setup, teardown),
         cmocka_unit_test_setup_teardown(files_have_the_layout_of_pytorch, setup, teardown),
         cmocka_unit_test_setup_teardown(initial_values_reach_the_store, setup, teardown),
         cmocka_unit_test_setup_teardown(tensors_that_do_not_fit_are_named, setup, teardown),
