@@ -90,6 +90,9 @@ struct rvk_open_options {
     const char *kernel_path; /* folder of NAME.spv files that replace the built-in kernels */
     bool no_cache;           /* do not keep compiled pipelines in the user's cache folder */
     bool no_tuned;           /* do not use what rvk_tune measured on this device */
+    bool no_self_test;       /* do not check kernels at their first use on this device and driver. Otherwise a kernel
+                                that computes wrong numbers there is left out (a warning names it), RVK_MISMATCH when no
+                                other one does its work; a file in the user's cache folder remembers that */
     bool validation;         /* load the Khronos validation layer */
     const char *limits; /* "NAME=VALUE,..." (NAME: see rvk_limit_names; VALUE: a whole number, also with KiB, MiB or
                            GiB, or on or off): believe less of the device. "minimum": believe what the Vulkan

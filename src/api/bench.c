@@ -14,6 +14,7 @@ _Static_assert((int)RVK_BENCH_SAMPLES == (int)BENCH_SAMPLES, "public and interna
 
 struct bench {
     const struct tuning *tuning;
+    struct selftest *selftest;
     struct store *store;
     struct bench_op op;
     /* otherwise */
@@ -49,11 +50,12 @@ static enum status prepare(struct bench *bench, struct vk_device *device, const 
     TRY(model_create(&model, &bench->model));
     TRY(store_create(device, &bench->store));
     step->image_count = step->batch;
-    const struct fit fit = {.store = bench->store,
-                            .model = &bench->model,
-                            .step = *step,
-                            .own_images = true,
-                            .plan = {.timestamps = options->profile, .tuning = bench->tuning}};
+    const struct fit fit = {
+        .store = bench->store,
+        .model = &bench->model,
+        .step = *step,
+        .own_images = true,
+        .plan = {.timestamps = options->profile, .tuning = bench->tuning, .selftest = bench->selftest}};
     TRY(fit_check(&fit));
     TRY(make_images(bench, step->batch, bench->model.options.height));
     TRY(parameters_initialize(&bench->model, 1, bench->store));
@@ -192,7 +194,7 @@ static enum status measure(struct bench *bench, struct vk_device *device, const 
 enum rvk_status rvk_bench(struct rvk_context *context, const struct rvk_bench_options *options,
                           struct rvk_bench_result *result) {
     static const struct rvk_bench_options defaults;
-    struct bench bench = {.tuning = &context->tuning};
+    struct bench bench = {.tuning = &context->tuning, .selftest = api_selftest(context)};
     *result = (struct rvk_bench_result){0};
     enum status status = measure(&bench, context->device, options ? options : &defaults, result);
     bench_op_destroy(&bench.op);

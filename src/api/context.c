@@ -116,6 +116,19 @@ static void find_tuning(struct rvk_context *context, const struct rvk_open_optio
         log_info("%zu tuned choices of %s are used", count, context->tuning_path);
 }
 
+/* As with tuning: other kernels and limits have results of their own, which are not kept. */
+static void find_selftest(struct rvk_context *context, const struct rvk_open_options *options) {
+    const struct vk_description *device = vk_describe(context->device);
+    bool kept = !options->kernel_path && !vk_lowered(context->device);
+    context->tests_itself = !options->no_self_test && !is_reference(context);
+    if (context->tests_itself)
+        selftest_open(&context->selftest, device, kept ? selftest_path(device) : NULL);
+}
+
+struct selftest *api_selftest(struct rvk_context *context) {
+    return context->tests_itself ? &context->selftest : NULL;
+}
+
 static enum status open_context(const struct rvk_open_options *options, struct rvk_context **context) {
     char *cache = options->no_cache ? NULL : file_cache_path("pipelines");
     struct vk_options vk = {.device = options->device,
@@ -126,8 +139,10 @@ static enum status open_context(const struct rvk_open_options *options, struct r
     enum status status = memory_zeroed(1, sizeof **context, context);
     if (status == STATUS_OK)
         status = vk_open(&vk, &(*context)->device);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         find_tuning(*context, options);
+        find_selftest(*context, options);
+    }
     free(cache);
     return status;
 }
@@ -151,6 +166,7 @@ void rvk_close(struct rvk_context *context) {
     vk_close(context->device);
     tuning_destroy(&context->tuning);
     free(context->tuning_path);
+    selftest_destroy(&context->selftest);
     free(context);
 }
 

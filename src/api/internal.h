@@ -5,12 +5,15 @@
 #include "resnet_vk.h"
 
 #include "data/dataset.h"
+#include "exec/selftest.h"
 #include "train/trainer.h"
 
 struct rvk_context {
     struct vk_device *device;
     char *tuning_path;    /* NULL: tuned choices are neither used nor kept */
     struct tuning tuning; /* empty with --no-tuned */
+    bool tests_itself;
+    struct selftest selftest;
 };
 
 struct rvk_data {
@@ -22,6 +25,8 @@ const char *api_text(const char *text, const char *otherwise);
 enum rvk_status api_status(enum status status);
 /* STATUS_DEVICE on the CPU reference, which has no kernels to verify, tune or measure. */
 CHECKED enum status api_require_kernels(const struct rvk_context *context);
+/* For the plans of this context; NULL: forms are not checked before they are used. */
+struct selftest *api_selftest(struct rvk_context *context);
 struct rvk_counters api_counters(const struct vk_counters *counters);
 
 /* Options of a model for images of `size` x `size`; 0: the model's default. */

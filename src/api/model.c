@@ -105,7 +105,7 @@ static enum status make_evaluator(struct rvk_model *model, enum step_kind kind, 
     if (evaluator->plan)
         return STATUS_OK;
     evaluator_destroy(evaluator);
-    const struct plan_options plan = {.tuning = &model->context->tuning};
+    const struct plan_options plan = {.tuning = &model->context->tuning, .selftest = api_selftest(model->context)};
     const struct fit fit = evaluator_fit(&model->model, model->store, kind, model->batch, model->mean_per_pixel, &plan);
     return evaluator_create(&fit, evaluator);
 }

@@ -10,6 +10,7 @@ struct bridge {
     struct trainer_options trainer;
     struct checkpoint checkpoint;
     const struct tuning *tuning;
+    struct selftest *selftest;
     char *record, *folder;
     void *keep;
 };
@@ -123,6 +124,7 @@ static enum status prepare(struct vk_device *device, struct bridge *bridge, stru
         train_options_fill(options);
     TRY(train_options_convert(options, &bridge->trainer));
     bridge->trainer.tuning = bridge->tuning;
+    bridge->trainer.selftest = bridge->selftest;
     if (options->batch == RVK_BATCH_AUTO)
         TRY(choose_batch(device, bridge, options));
     TRY(train_options_write(options, &bridge->record));
@@ -157,6 +159,7 @@ static enum status train(struct rvk_context *context, struct bridge *bridge, str
                          struct rvk_train_result *out) {
     struct trainer_result result;
     bridge->tuning = &context->tuning;
+    bridge->selftest = api_selftest(context);
     TRY(prepare(context->device, bridge, options));
     enum status status = trainer_run(context->device, &bridge->trainer, &result);
     convert_result(&result, out);

@@ -20,7 +20,7 @@ struct common {
     const char *config;
     bool help, print_config, json, verbose;
     const char *device, *kernels; /* only of commands that open a device */
-    bool validation, no_cache, no_tuned;
+    bool validation, no_cache, no_tuned, no_self_test;
     const char *limit;
 };
 

@@ -26,6 +26,8 @@ static const struct option device_options[] = {
     COMMON(OPTION_TEXT, "kernels", kernels, "DIR", NULL, "folder of NAME.spv files that replace built-in kernels"),
     COMMON(OPTION_FLAG, "no-cache", no_cache, NULL, NULL, "keep no compiled pipelines in the user's cache folder"),
     COMMON(OPTION_FLAG, "no-tuned", no_tuned, NULL, NULL, "ignore what 'resnet-vk tune' measured"),
+    COMMON(OPTION_FLAG, "no-self-test", no_self_test, NULL, NULL,
+           "do not check kernels at their first use on a device and driver"),
     COMMON(OPTION_FLAG, "validation", validation, NULL, NULL, "load the Khronos validation layer"),
     COMMON(OPTION_LIST, "limit", limit, "NAME=VALUE,...", NULL, "believe less of the device than it offers, see below"),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
@@ -124,6 +126,7 @@ static enum rvk_status run(struct cli *cli) {
         .kernel_path = cli->common.kernels,
         .no_cache = cli->common.no_cache,
         .no_tuned = cli->common.no_tuned,
+        .no_self_test = cli->common.no_self_test,
         .validation = cli->common.validation,
         .limits = cli->common.limit,
     };

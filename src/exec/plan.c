@@ -4,8 +4,10 @@
 #include "exec/plan_internal.h"
 
 #include "base/memory.h"
+#include "exec/choose.h"
 #include "exec/hazards.h"
 #include "exec/schedule.h"
+#include "exec/selftest.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,35 +25,16 @@ static enum status name_node(const struct plan *plan, size_t index, enum status 
                                : fail_prefix(status, "%s%s%s", node->scope, *node->scope ? " " : "", node->op->name);
 }
 
-/* The form called `name` (NULL: the first) that lowers the call in this variant, or NULL. */
-static const struct form *find_form(const struct plan *plan, const struct call *call, const char *name,
-                                    uint32_t variant, struct lowering *lowering) {
-    for (const struct form *form = call->op->forms; form->name; form++)
-        if ((!name || strcmp(form->name, name) == 0) &&
-            form_lower(form, variant, call, vk_facts(plan->device), lowering))
-            return form;
-    return NULL;
-}
-
 static enum status lower_node(const struct plan *plan, size_t index, struct lowering *lowering, const char **form) {
-    const struct plan_options *options = &plan->options;
     if (plan_is_reference(plan))
         return STATUS_OK;
-    const struct form *found = NULL;
     struct call call;
     graph_call(plan->graph, index, &call);
-    const struct tuning_choice *tuned = options->tuning ? tuning_find(options->tuning, &call) : NULL;
-    if (options->form)
-        found = find_form(plan, &call, options->form, options->variant, lowering);
-    else if (tuned)
-        found = find_form(plan, &call, tuned->form, tuned->variant, lowering);
+    const struct form *found = choose_form(&call, vk_facts(plan->device), &plan->options, lowering);
     if (!found)
-        found = find_form(plan, &call, NULL, 0, lowering);
-    if (found) {
-        *form = found->name;
-        return STATUS_OK;
-    }
-    return name_node(plan, index, op_refuse(&call, vk_facts(plan->device)));
+        return name_node(plan, index, op_refuse(&call, vk_facts(plan->device)));
+    *form = found->name;
+    return STATUS_OK;
 }
 
 static void count_node(struct plan *plan, size_t index, const struct lowering *lowering) {
@@ -457,7 +440,11 @@ enum status plan_create(struct store *store, const struct graph *graph, const st
     struct lowered lowered = {0};
     *out = NULL;
     TRY(start(store, graph, options, out));
-    enum status status = create(*out, &lowered);
+    enum status status = STATUS_OK;
+    if ((*out)->options.selftest && !plan_is_reference(*out))
+        status = selftest_run((*out)->options.selftest, (*out)->device, graph, &(*out)->options);
+    if (status == STATUS_OK)
+        status = create(*out, &lowered);
     lowered_destroy(&lowered);
     if (status != STATUS_OK) {
         plan_destroy(*out);

@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 struct plan;
+struct selftest;
 
 /* 100 ms: operating systems reset a device after two seconds. */
 #define PLAN_BUDGET_NS UINT64_C(100000000)
@@ -31,6 +32,7 @@ struct plan_options {
     const char *form;      /* the form of every op that has one of this name (verify); NULL: the first that applies */
     uint32_t variant;      /* of that form */
     const struct tuning *tuning; /* what was measured to be the fastest; NULL: none. Must outlive plan_create only */
+    struct selftest *selftest;   /* checks the forms first, and leaves wrong ones out (exec/selftest.h); NULL: none */
 };
 
 /* The graph must outlive the plan. */

@@ -3,9 +3,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "exec/identity.h"
 #include "exec/verify.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,25 +61,8 @@ void tuning_destroy(struct tuning *tuning) {
 
 /* ---- the file ---- */
 
-static const char *print_uuid(const struct vk_description *device, char text[33]) {
-    for (int i = 0; i < 16; i++)
-        snprintf(text + 2 * i, 3, "%02x", device->uuid[i]);
-    return text;
-}
-
 char *tuning_path(const struct vk_description *device) {
-    char name[64], uuid[33];
-    snprintf(name, sizeof name, "tuning-%s.json", print_uuid(device, uuid));
-    return file_cache_path(name);
-}
-
-/* What must be the same for the choices to hold. */
-static json_t *pack_identity(const struct vk_description *device) {
-    char uuid[33], kernels[17];
-    snprintf(kernels, sizeof kernels, "%016llx", (unsigned long long)vk_kernels_checksum());
-    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:s}", "uuid", print_uuid(device, uuid), "device", device->facts.name,
-                     "driver", device->facts.driver, "driver_version", (json_int_t)device->driver_version, "program",
-                     RVK_VERSION, "kernels", kernels);
+    return identity_path("tuning", device);
 }
 
 static json_t *pack(const struct tuning *tuning, const struct vk_description *device) {
@@ -90,7 +73,7 @@ static json_t *pack(const struct tuning *tuning, const struct vk_description *de
                                               "variant", (json_int_t)choice->variant, "ms", choice->ms, "rule_ms",
                                               choice->rule_ms));
     }
-    return json_pack("{s:i, s:o, s:o}", "schema", SCHEMA, "for", pack_identity(device), "choices", list);
+    return json_pack("{s:i, s:o, s:o}", "schema", SCHEMA, "for", identity_pack(device), "choices", list);
 }
 
 /* Adds one choice of the file; false when it is malformed, or memory is short. */
@@ -114,7 +97,7 @@ static const char *unpack(json_t *file, const struct vk_description *device, str
     json_t *choices = json_object_get(file, "choices");
     if (json_integer_value(json_object_get(file, "schema")) != SCHEMA || !json_is_array(choices))
         return "it is damaged, or of another version";
-    json_t *identity = pack_identity(device);
+    json_t *identity = identity_pack(device);
     bool same = json_equal(json_object_get(file, "for"), identity);
     json_decref(identity);
     if (!same)

@@ -55,6 +55,7 @@ struct trainer_options {
     uint32_t save_every;             /* epochs; 0: never */
     uint32_t save_steps, stop_after; /* steps; 0: never */
     const struct tuning *tuning;     /* forms for the plans, may be NULL */
+    struct selftest *selftest;       /* of the plans' forms, may be NULL */
     const char *record;              /* the caller's options as a JSON object, kept in log and checkpoints */
     const char *trace;               /* with profile */
     FILE *plan;

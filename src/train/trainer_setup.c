@@ -67,7 +67,8 @@ static enum status make_values(struct trainer *trainer) {
 /* The evaluation, and the training beside it. */
 static void describe_steps(const struct trainer *trainer, struct fit *evaluation, struct fit *training) {
     const struct trainer_options *options = trainer->options;
-    const struct plan_options plan = {.tuning = options->tuning, .budget_ns = trainer->budget_ns};
+    const struct plan_options plan = {
+        .tuning = options->tuning, .selftest = options->selftest, .budget_ns = trainer->budget_ns};
     *evaluation = evaluator_fit(&trainer->model, trainer->store, STEP_EVALUATE, options->eval_batch,
                                 options->step.mean_per_pixel, &plan);
     *training = (struct fit){
