@@ -460,7 +460,8 @@ struct rvk_tune_result {
     uint32_t cases, measured, chosen, refused; /* chosen: something else than without tuning */
     double rule_ms, ms; /* what was measured, each as often as in a step, without tuning and as tuned */
     double seconds;
-    char path[1024]; /* of the file that keeps the choices; "": there is no cache folder, or kernel_path is in use */
+    char path[1024]; /* of the file that keeps the choices; "": none: no cache folder, or kernel_path or limits are in
+                        use */
 };
 
 /*

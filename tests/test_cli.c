@@ -112,6 +112,38 @@ static void test_devices(void **state) {
     unsetenv("VK_DRIVER_FILES");
 }
 
+/* One name, one meaning: --limit is of the device; numbers of images have other names. */
+static void test_limits(void **state) {
+    (void)state;
+    assert_int_equal(run("train --limit 10000 2>&1"), 2);
+    expect(2, "not '10000'; how many images are used is said by --train-limit and --test-limit");
+    assert_int_equal(run("verify --limit maxPushConstantSize=64 2>&1"), 2);
+    expect(2, "no limit is called 'maxPushConstantSize'; did you mean maxPushConstantsSize?");
+    assert_int_equal(run("verify --op relu --limit maxPushConstantsSize=1GiB 2>&1"), 2);
+    expect(2, "maxPushConstantsSize=1073741824 is above what ");
+    assert_int_equal(run("verify --op relu --limit maxComputeWorkGroupInvocations=63 2>&1"), 5);
+    expect(5,
+           "kernel relu: it needs 64 invocations in a workgroup, the device has 63 (maxComputeWorkGroupInvocations)");
+    assert_int_equal(run("verify --op gather_batch --limit maxStorageBufferRange=1024 2>&1"), 5);
+    expect(5, "resnet-vk: gather_batch images=9x6x7x3 "); /* the first case, which is not passed over */
+    expect(5, ": it needs maxStorageBufferRange 1136 with these shapes, ");
+    assert_int_equal(run("verify --help"), 0);
+    expect(0, "maxComputeSharedMemorySize,");
+    assert_int_equal(run("verify --op relu --json --limit maxComputeSharedMemorySize=16KiB --limit shaderInt64=off "
+                         "2>/dev/null"),
+                     0);
+    json_t *json = line_json(0), *device = json_object_get(json, "device");
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(device, "limits"), "maxComputeSharedMemorySize")), 16384);
+    assert_true(json_integer_value(
+                    json_object_get(json_object_get(device, "lowered_from"), "maxComputeSharedMemorySize")) > 16384);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(json, "options"), "limit")),
+                        "maxComputeSharedMemorySize=16KiB,shaderInt64=off");
+    json_decref(json);
+    assert_int_equal(run("verify --op relu --limit minimum 2>&1"), 0);
+    expect(0, "limits lowered: max");
+}
+
 static void test_files(void **state) {
     (void)state;
     assert_int_equal(run("eval 2>&1"), 2);
@@ -326,11 +358,11 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_usage),  cmocka_unit_test(test_help),    cmocka_unit_test(test_options),
-        cmocka_unit_test(test_models), cmocka_unit_test(test_devices), cmocka_unit_test(test_files),
-        cmocka_unit_test(test_verify), cmocka_unit_test(test_train),   cmocka_unit_test(test_use),
-        cmocka_unit_test(test_memory), cmocka_unit_test(test_target),  cmocka_unit_test(test_nonfinite),
-        cmocka_unit_test(test_bench),  cmocka_unit_test(test_profile),
+        cmocka_unit_test(test_usage),     cmocka_unit_test(test_help),    cmocka_unit_test(test_options),
+        cmocka_unit_test(test_models),    cmocka_unit_test(test_devices), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_files),     cmocka_unit_test(test_verify),  cmocka_unit_test(test_train),
+        cmocka_unit_test(test_use),       cmocka_unit_test(test_memory),  cmocka_unit_test(test_target),
+        cmocka_unit_test(test_nonfinite), cmocka_unit_test(test_bench),   cmocka_unit_test(test_profile),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
