@@ -64,6 +64,7 @@ static struct device_facts large(void) {
         .kind = DEVICE_DISCRETE,
         .max_storage_range = UINT64_C(1) << 32,
         .max_allocation = UINT64_C(1) << 32,
+        .heap_bytes = UINT64_C(1) << 33,
         .max_shared_bytes = 65536,
         .max_invocations = 1024,
         .max_group_size = {1024, 512, 64},
