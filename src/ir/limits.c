@@ -21,6 +21,7 @@ uint64_t limit_get(const struct limit *limit, const struct device_facts *facts) 
     const uint32_t *axes = field;
     switch (limit->type) {
     case LIMIT_64:
+    case LIMIT_HEAP:
         return *(const uint64_t *)field;
     case LIMIT_32:
     case LIMIT_SUBGROUP:
@@ -38,6 +39,7 @@ void limit_set(const struct limit *limit, struct device_facts *facts, uint64_t v
     uint32_t narrow = (uint32_t)MIN(value, UINT32_MAX), *axes = field;
     switch (limit->type) {
     case LIMIT_64:
+    case LIMIT_HEAP:
         *(uint64_t *)field = value;
         break;
     case LIMIT_32:
@@ -159,7 +161,8 @@ enum status limits_apply(const struct limits *limits, struct device_facts *facts
     for (int i = 0; i < LIMIT_COUNT; i++) {
         const struct limit *limit = &limit_table[i];
         uint64_t offered = limit_get(limit, facts), value = limits->values[i];
-        if (limit->type == LIMIT_SUBGROUP || (!limits->given[i] && !limits->minimum))
+        bool all = limits->minimum && limit->type != LIMIT_HEAP;
+        if (limit->type == LIMIT_SUBGROUP || (!limits->given[i] && !all))
             continue;
         if (!limits->given[i])
             value = MIN(offered, limit_get(limit, &minimum));

@@ -13,7 +13,7 @@
 #define LIMITS(X)                                                                                                      \
     X(maxStorageBufferRange, LIMIT_64, max_storage_range)                                                              \
     X(maxMemoryAllocationSize, LIMIT_64, max_allocation)                                                               \
-    X(memoryHeapSize, LIMIT_64, heap_bytes)                                                                            \
+    X(memoryHeapSize, LIMIT_HEAP, heap_bytes)                                                                          \
     X(maxComputeSharedMemorySize, LIMIT_32, max_shared_bytes)                                                          \
     X(maxComputeWorkGroupInvocations, LIMIT_32, max_invocations)                                                       \
     X(maxComputeWorkGroupSize, LIMIT_AXES, max_group_size)                                                             \
@@ -31,7 +31,8 @@
     X(storageBuffer16BitAccess, LIMIT_FEATURE, storage16)                                                              \
     X(cooperativeMatrix, LIMIT_FEATURE, matrix_units)
 
-enum limit_type { LIMIT_64, LIMIT_32, LIMIT_AXES, LIMIT_SUBGROUP, LIMIT_FEATURE };
+/* LIMIT_HEAP is a LIMIT_64 and LIMIT_SUBGROUP a LIMIT_32 of which the specification promises nothing. */
+enum limit_type { LIMIT_64, LIMIT_HEAP, LIMIT_32, LIMIT_AXES, LIMIT_SUBGROUP, LIMIT_FEATURE };
 
 struct limit {
     const char *name;
