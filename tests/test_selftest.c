@@ -142,6 +142,38 @@ static void a_wrong_form_is_left_out_and_named(void **state) {
     unmake(&one, &selftest);
 }
 
+/* What shows with dilation only, for the second call, takes the form from the first one too, and the next is checked.
+ */
+static void a_failure_concerns_all_calls(void **state) {
+    (void)state;
+    static const char *const lines[] = {
+        CONV, "x=2x9x9x8 weight=3x3x8x8 pad_top=2 pad_bottom=2 pad_left=2 pad_right=2 dilation_h=2 dilation_w=2"};
+    struct selftest selftest;
+    struct one one;
+    tensor_id in[OP_INPUTS];
+    make(&one, "conv2d", CONV, false, NULL);
+    bool usual = strcmp(plan_form(one.plan, 0), "subgroup") == 0;
+    unmake(&one, NULL);
+    if (!usual)
+        skip();
+    remove(kept_path);
+    mutant_plant(&(struct mutant){"conv2d", "conv2d_subgroup", NULL, "tap * DILATION - PADDING", "tap - PADDING"});
+    test_device_open(&one.device, &(struct vk_options){.kernel_path = mutant_folder});
+    graph_create(&one.graph);
+    for (size_t i = 0; i < COUNT(lines); i++)
+        assert_true(apply_case(&one.graph, "conv2d", lines[i], in) != TENSOR_NONE);
+    open_selftest(&selftest, vk_describe(one.device.device));
+    assert_int_equal(
+        plan_create(one.device.store, &one.graph, &(struct plan_options){.selftest = &selftest}, &one.plan), STATUS_OK);
+    assert_int_equal(selftest.count, 4); /* both calls in both forms */
+    assert_true(selftest.results[0].right && !selftest.results[1].right);
+    for (size_t i = 0; i < COUNT(lines); i++)
+        assert_string_equal(plan_form(one.plan, i), selftest.results[2].form);
+    assert_string_not_equal(selftest.results[2].form, "subgroup");
+    unmake(&one, &selftest);
+    mutant_clean();
+}
+
 static void without_a_right_form_there_is_no_plan(void **state) {
     (void)state;
     struct selftest selftest;
@@ -303,6 +335,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_right_is_checked_once),
         cmocka_unit_test(a_wrong_form_is_left_out_and_named),
+        cmocka_unit_test(a_failure_concerns_all_calls),
         cmocka_unit_test(without_a_right_form_there_is_no_plan),
         cmocka_unit_test(other_drivers_and_kernels_are_checked_again),
         cmocka_unit_test(results_are_added),

@@ -236,7 +236,6 @@ static const char *find_case(const struct call *call, const struct form *form, c
 struct distinct {
     char key[TUNING_KEY];
     struct call call;
-    bool pending; /* something must be checked */
 };
 
 struct tester {
@@ -342,7 +341,7 @@ static void prepare(struct tester *tester) {
     }
 }
 
-/* Takes the call up if it is a new one. */
+/* Takes the call up if it is a new one. *pending: something about it must be checked. */
 static enum status meet(struct tester *tester, const struct call *call, bool *pending) {
     struct distinct distinct = {.call = *call};
     if (!tuning_key(call, distinct.key))
@@ -352,10 +351,10 @@ static enum status meet(struct tester *tester, const struct call *call, bool *pe
             return STATUS_OK;
     struct selftest_result result;
     const struct form *form = choose_form(call, vk_facts(tester->device), tester->options, tester->lowering);
-    distinct.pending = form ? find_check(tester, call, form, &result) : has_failure(tester->selftest, call->op);
-    if (form && distinct.pending)
+    bool unknown = form ? find_check(tester, call, form, &result) : has_failure(tester->selftest, call->op);
+    if (form && unknown)
         prepare(tester);
-    *pending |= distinct.pending;
+    *pending |= unknown;
     TRY(memory_grow(&tester->calls, &tester->call_capacity, tester->call_count + 1, sizeof distinct));
     tester->calls[tester->call_count++] = distinct;
     return STATUS_OK;
@@ -374,9 +373,12 @@ static enum status check_graph(struct tester *tester, const struct graph *graph)
     log_info("the kernels of this run are checked, once for this device and driver");
     TRY(store_create(tester->device, &tester->store));
     vk_kernels_compile(tester->device);
-    for (size_t i = 0; i < tester->call_count; i++)
-        if (tester->calls[i].pending)
+    uint32_t wrong;
+    do { /* after a failure other calls too take another form, which is then to be checked */
+        wrong = tester->wrong;
+        for (size_t i = 0; i < tester->call_count; i++)
             TRY(check_call(tester, &tester->calls[i].call));
+    } while (tester->wrong != wrong);
     return STATUS_OK;
 }
 
