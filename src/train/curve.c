@@ -33,7 +33,15 @@ struct history {
     bool tested;
 };
 
+/* Larger numbers, or none, as a damaged log may hold them, are left out: an axis could not tell its ticks apart. */
+static bool can_be_drawn(double epoch, double loss, double accuracy) {
+    const double largest = 1e9;
+    return epoch >= 0 && epoch <= largest && fabs(loss) <= largest && fabs(accuracy) <= 1;
+}
+
 static enum status add(struct series *series, double epoch, double loss, double accuracy) {
+    if (!can_be_drawn(epoch, loss, accuracy))
+        return STATUS_OK;
     TRY(memory_grow(&series->points, &series->capacity, series->count + 1, sizeof *series->points));
     series->points[series->count++] = (struct point){epoch, {loss, 100 * accuracy}};
     return STATUS_OK;
@@ -82,7 +90,7 @@ static enum status read_line(struct history *history, json_t *line) {
     if (strcmp(event, "part") == 0)
         return add(&history->parts, number(line, "epochs"), number(line, "train_loss"), number(line, "train_accuracy"));
     if (strcmp(event, "test") == 0 && history->epochs.count) {
-        history->tested = true;
+        history->tested = can_be_drawn(0, number(line, "test_loss"), number(line, "test_accuracy"));
         history->test = (struct point){history->epochs.points[history->epochs.count - 1].epoch,
                                        {number(line, "test_loss"), 100 * number(line, "test_accuracy")}};
     }

@@ -11,6 +11,7 @@
 #include "vk/internal.h"
 #include "vk/kernel_table.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,22 @@ static void put(const char *target, const char *name, const void *bytes, size_t 
 static void put_after(const char *target, const char *name, uint8_t first, const void *bytes, size_t size) {
     const struct file_piece pieces[] = {{&first, 1}, {bytes, size}};
     must(file_write_atomic(path_of(target, name), pieces, COUNT(pieces)));
+}
+
+/* The same file with the first `old` in it replaced by `new`, which is as long. */
+static void put_changed(const char *target, const char *name, const uint8_t *bytes, size_t size, const char *old,
+                        const char *new) {
+    uint8_t *copy;
+    size_t at = 0, length = strlen(old);
+    must(memory_zeroed(size, 1, &copy));
+    memcpy(copy, bytes, size);
+    while (at + length <= size && memcmp(copy + at, old, length) != 0)
+        at++;
+    if (at + length > size)
+        must(fail(STATUS_USAGE, "%s/%s: there is no %s to change", target, name, old));
+    memcpy(copy + at, new, length);
+    put(target, name, copy, size);
+    free(copy);
 }
 
 /* ---- data sets ---- */
@@ -113,6 +130,9 @@ static void make_checkpoint(struct vk_device *device) {
     must(values_write(trainer.store, "normalize.scale", 16, 0, shape_vector(1), &zero));
     must(trainer_keep(&trainer));
     put("checkpoint", "saved", trainer.kept.bytes, trainer.kept.size);
+    put_changed("checkpoint", "other_filters", trainer.kept.bytes, trainer.kept.size, "filters\":\"1", "filters\":\"9");
+    put_changed("checkpoint", "other_classes", trainer.kept.bytes, trainer.kept.size, "classes\":\"2", "classes\":\"9");
+    put_changed("checkpoint", "other_rank", trainer.kept.bytes, trainer.kept.size, "[1,1,3,3]", "[1,1,9]  ");
     free(trainer.kept.bytes);
     store_destroy(trainer.store);
     model_destroy(&trainer.model);
@@ -161,13 +181,19 @@ static void make_against(void) {
     input->rank = 4;
     memcpy(input->shape, (const uint64_t[]){2, 1, 4, 4}, 4 * sizeof(uint64_t));
     append(&file, "grad_input", "", 2 * 16);
-    append(&file, "target", "", 2);
+    struct safetensors_tensor *target = append(&file, "target", "", 2);
     append(&file, "loss_train", "", 1);
     append(&file, "logits_eval", "", 2 * 2);
     logits = append(&file, "logits_train", "", 2 * 2);
     logits->rank = 2;
     logits->shape[0] = logits->shape[1] = 2;
     must(safetensors_write(path_of("against", "zeros"), file.tensors, file.count, NULL, 0));
+    const float labels[] = {-1, NAN};
+    target->bytes = labels;
+    must(safetensors_write(path_of("against", "no_class"), file.tensors, file.count, NULL, 0));
+    target->bytes = file.values;
+    target->size = 4 * (target->shape[0] = 1);
+    must(safetensors_write(path_of("against", "one_label"), file.tensors, file.count, NULL, 0));
     model_destroy(&model);
 }
 
@@ -189,6 +215,10 @@ static void make_tuning(struct vk_device *device) {
     char key[] = "conv2d x=8x32x32x16 weight=3x3x16x16 pad_top=1";
     const struct tuning_choice choice = {.key = key, .form = "tile", .variant = 3, .ms = 1, .rule_ms = 2};
     must(tuning_keep(path_of("tuning", "kept"), vk_describe(device), &choice));
+    char long_key[2 * TUNING_KEY] = "";
+    memset(long_key, 'x', sizeof long_key - 1);
+    must(tuning_keep(path_of("tuning", "long_key"), vk_describe(device),
+                     &(struct tuning_choice){.key = long_key, .form = "tile"}));
 }
 
 /* As fuzz_cache.c describes its device. */
