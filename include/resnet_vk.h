@@ -276,7 +276,8 @@ struct rvk_train_result {
      * stopped and resumed or not. After a failure, that of the last state that was kept.
      */
     uint64_t weights_hash;
-    /* Growth between the second step and the end of the first whole epoch: all zero, or something is wrong. */
+    /* Growth between the second step and the end of the first whole epoch: but for submissions, and the recordings that
+     * save_steps needs to read the state, all zero, or something is wrong. */
     struct rvk_counters growth;
     bool growth_known;
 };
