@@ -17,8 +17,12 @@ static void gradient(struct graph *graph, const struct node *node, const tensor_
     din[0] = din[1] = dout[0];
 }
 
-static const char *const cases[] = {"a=2x5x3x7 b=2x5x3x7", "a=1x1x1x1 b=1x1x1x1", "a=1x1x1x4097 b=1x1x1x4097",
-                                    "+a=128x32x32x16 b=128x32x32x16", NULL};
+static const char *const cases[] = {"a=2x5x3x7 b=2x5x3x7",
+                                    "a=1x1x1x1 b=1x1x1x1",
+                                    "a=1x1x1x4097 b=1x1x1x4097",
+                                    "+a=128x32x32x16 b=128x32x32x16",
+                                    /* more groups than an axis has, over 128 MiB */ "+a=3x1800x1800x1 b=3x1800x1800x1",
+                                    NULL};
 
 static const char *const adjoint_cases[] = {"a=3x9x7x17 b=3x9x7x17", "+a=8x56x56x256 b=8x56x56x256", NULL};
 

@@ -206,7 +206,8 @@ static const char *const cases[] = {
     "x=3x7x9x17 mean=1x1x1x17 variance=1x1x1x17 gamma=1x1x1x17 beta=1x1x1x17 residual=3x7x9x17 training=0",
     "x=2x9x8x64 mean=1x1x1x64 variance=1x1x1x64 gamma=1x1x1x64 beta=1x1x1x64 residual=2x9x8x64 relu=1 epsilon=0.001",
     "+x=128x32x32x16 mean=1x1x1x16 variance=1x1x1x16 gamma=1x1x1x16 beta=1x1x1x16 residual=128x32x32x16 relu=1",
-    NULL};
+    /* more groups than an axis has, over 128 MiB */
+    "+x=3x1800x1800x1 mean=1x1x1x1 variance=1x1x1x1 gamma=1x1x1x1 beta=1x1x1x1", NULL};
 
 const struct op op_batch_norm = {
     .name = "batch_norm",
@@ -303,6 +304,7 @@ static const char *const reduce_cases[] = {"x=2x5x3x7 mean=1x1x1x7 variance=1x1x
                                            "x=4x16x16x3 mean=1x1x1x3 variance=1x1x1x3 dy=4x16x16x3",
                                            "+x=128x32x32x16 mean=1x1x1x16 variance=1x1x1x16 dy=128x32x32x16 epsilon=1",
                                            "+x=8x56x56x256 mean=1x1x1x256 variance=1x1x1x256 dy=8x56x56x256",
+                                           "+x=3x1800x1800x1 mean=1x1x1x1 variance=1x1x1x1 dy=3x1800x1800x1",
                                            NULL};
 
 const struct op op_batch_norm_backward_reduce = {
@@ -396,6 +398,7 @@ static const char *const input_cases[] = {
     "x=2x9x8x64 mean=1x1x1x64 variance=1x1x1x64 gamma=1x1x1x64 dy=2x9x8x64 dgamma=1x1x1x64 dbeta=1x1x1x64 "
     "epsilon=0.001",
     "+x=128x32x32x16 mean=1x1x1x16 variance=1x1x1x16 gamma=1x1x1x16 dy=128x32x32x16 dgamma=1x1x1x16 dbeta=1x1x1x16",
+    "+x=3x1800x1800x1 mean=1x1x1x1 variance=1x1x1x1 gamma=1x1x1x1 dy=3x1800x1800x1 dgamma=1x1x1x1 dbeta=1x1x1x1",
     NULL};
 
 const struct op op_batch_norm_backward_input = {

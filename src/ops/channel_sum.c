@@ -43,9 +43,11 @@ static bool lower(const struct call *call, const struct device_facts *facts, str
     return lower_as(call, facts, lowering, false);
 }
 
-static const char *const cases[] = {"x=2x5x3x7",     "x=1x1x1x1",      "x=1x1x1x130",      "x=3x7x9x17",
-                                    "x=4x16x16x3",   "x=1x33x31x64",   "x=64x9x9x16",      "+x=128x32x32x16",
-                                    "+x=128x8x8x64", "+x=8x56x56x256", "+x=1x1000x1000x3", NULL};
+static const char *const cases[] = {
+    "x=2x5x3x7",        "x=1x1x1x1",   "x=1x1x1x130",     "x=3x7x9x17",    "x=4x16x16x3",
+    "x=1x33x31x64",     "x=64x9x9x16", "+x=128x32x32x16", "+x=128x8x8x64", "+x=8x56x56x256",
+    "+x=1x1000x1000x3", "x=1x1x127x3", "x=1x1x129x4",     "x=1x1x9x65",    "+x=1x1x1025x1",
+    "+x=3x1800x1800x1", NULL};
 
 const struct op op_channel_sum = {
     .name = "channel_sum",

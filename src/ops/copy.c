@@ -15,7 +15,8 @@ static void gradient(struct graph *graph, const struct node *node, const tensor_
     din[0] = dout[0];
 }
 
-static const char *const cases[] = {"x=2x5x3x7", "x=1x1x1x1", "x=1x1x1x4097", NULL};
+static const char *const cases[] = {"x=2x5x3x7", "x=1x1x1x1", "x=1x1x1x4097",
+                                    /* more groups than an axis has, over 128 MiB */ "+x=3x1800x1800x1", NULL};
 
 static const char *const adjoint_cases[] = {"x=3x9x7x17", "+x=8x56x56x256", NULL};
 
@@ -25,6 +26,7 @@ const struct op op_copy = {
     .outputs = {"y"},
     .infer = map_infer,
     .reference = reference,
+    .by_image = 1u << 0,
     .forms = {{"plain", map_lower}},
     .gradient = gradient,
     .cases = cases,

@@ -137,6 +137,9 @@ static const char *const cases[] = {
     "x=33x1x1x130 weight=1x1x130x258",
     "x=17x1x1x9 weight=1x1x9x1003 bias=1x1x1x1003",
     "x=3x1x1x1027 weight=1x1x1027x3 bias=1x1x1x3",
+    "x=8x1x1x17 weight=1x1x17x5",
+    "x=9x1x1x16 weight=1x1x16x4",
+    "+x=257x1x1x5 weight=1x1x5x1025",
     "+x=32x1x1x2048 weight=1x1x2048x1000 bias=1x1x1x1000",
     NULL,
 };

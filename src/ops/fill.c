@@ -36,8 +36,13 @@ static bool lower(const struct call *call, const struct device_facts *facts, str
     return true;
 }
 
-static const char *const cases[] = {"d0=2 d1=5 d2=3 d3=7 value=1.5", "value=-3",          "d3=4097 value=0.1",
-                                    "d0=3 d1=5 d3=16 value=1e30",    "d2=2 d3=1 value=2", NULL};
+static const char *const cases[] = {"d0=2 d1=5 d2=3 d3=7 value=1.5",
+                                    "value=-3",
+                                    "d3=4097 value=0.1",
+                                    "d0=3 d1=5 d3=16 value=1e30",
+                                    "d2=2 d3=1 value=2",
+                                    /* more groups than an axis has */ "+d1=2064 d2=2064 value=2",
+                                    NULL};
 
 const struct op op_fill = {
     .name = "fill",

@@ -228,6 +228,7 @@ static const char *const cases[] = {
     "images=17x5x5x3 " BATCH("17", "9") "mean=1x5x5x3 scale=1x1x1x3 shift=4",
     "images=11x4x3x9 " BATCH("11", "8") "mean=1x1x1x9 scale=1x1x1x9 shift=1 nearest=1",
     "images=64x32x32x3 " BATCH("64", "130") "mean=1x1x1x3 scale=1x1x1x3 shift=4 flip=1",
+    "+images=8x32x32x3 " BATCH("8", "4200") "mean=1x1x1x3 scale=1x1x1x3 shift=4 flip=1", /* many groups */
     "+images=50000x32x32x3 " BATCH("50000", "128") "mean=1x32x32x3 scale=1x1x1x3 shift=4 flip=1",
     NULL,
 };

@@ -194,6 +194,7 @@ static const char *const sgd_cases[] = {
     FLAT3("1x1x1x1030") "momentum=0 gate=2x3x3x5",
     FLAT3("1x1x1x70000") "weight_decay=0.0005",
     "+" FLAT3("1x1x1x2000003") "momentum=0.5 gate=1x1x1x4",
+    "+" FLAT3("3x1800x1800x1") "momentum=0.5", /* more groups than an axis has, over 128 MiB */
     NULL,
 };
 
@@ -367,6 +368,7 @@ static const char *const adam_cases[] = {
     FLAT4("3x3x5x7") "weight_decay=0.125 decoupled=1 gate=1x1x1x4",
     FLAT4("1x1x1x1030") "beta1=0.5 beta2=0.75 epsilon=0.1 gate=2x3x3x5",
     "+" FLAT4("1x1x1x2000003") "gate=1x1x1x4",
+    "+" FLAT4("3x1800x1800x1"), /* more groups than an axis has, over 128 MiB */
     NULL,
 };
 
@@ -420,8 +422,13 @@ static double accumulate_sample(const struct call *call, enum data_kind kind, in
 
 #define FLAT2(shape) "sum=" shape " value=" shape " hyper=1x1x1x4 "
 static const char *const accumulate_cases[] = {
-    FLAT2("1x1x1x4097"),  FLAT2("1x1x1x1") "count=3",           FLAT2("3x3x5x7") "count=65536",
-    FLAT2("1x1x1x70000"), "+" FLAT2("1x1x1x2000003") "count=4", NULL,
+    FLAT2("1x1x1x4097"),
+    FLAT2("1x1x1x1") "count=3",
+    FLAT2("3x3x5x7") "count=65536",
+    FLAT2("1x1x1x70000"),
+    "+" FLAT2("1x1x1x2000003") "count=4",
+    "+" FLAT2("3x1800x1800x1") "count=4",
+    NULL,
 };
 
 const struct op op_accumulate = {

@@ -243,7 +243,8 @@ static const char *const max_cases[] = {
     "x=1x1x1x1 kernel_h=2 kernel_w=2 pad_bottom=1 pad_right=1",
     "x=1x5x11x64 kernel_h=5 kernel_w=4 stride_h=4 stride_w=2 pad_bottom=3 pad_left=2",
     "+x=2x112x112x64 kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1",
-    NULL};
+    /* more groups than an axis has, over 128 MiB */
+    "+x=3x1800x1800x1 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2", NULL};
 
 static const char *const max_adjoint_cases[] = {
     "x=2x21x19x17 kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1",
@@ -320,6 +321,7 @@ static const char *const max_backward_cases[] = {
     "x=1x6x11x64 dy=1x3x5x64 kernel_h=3 kernel_w=4 stride_h=2 stride_w=2 pad_bottom=1 pad_left=2",
     "+x=2x112x112x64 dy=2x56x56x64 kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_top=1 pad_bottom=1 pad_left=1 "
     "pad_right=1",
+    "+x=3x1800x1800x1 dy=3x900x900x1 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2",
     NULL};
 
 const struct op op_max_pool_backward = {
@@ -398,6 +400,7 @@ static const char *const average_cases[] = {
     "x=1x1x1x1 kernel_h=2 kernel_w=2 pad_bottom=1 pad_right=1",
     "x=1x5x11x64 kernel_h=5 kernel_w=4 stride_h=4 stride_w=2 pad_bottom=3 pad_left=2 ceil_mode=1",
     "+x=2x112x112x64 kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1",
+    "+x=3x1800x1800x1 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2",
     NULL};
 
 static const char *const average_adjoint_cases[] = {
@@ -478,6 +481,7 @@ static const char *const average_backward_cases[] = {
     "dy=1x1x1x1 h=1 w=1 kernel_h=2 kernel_w=2 pad_bottom=1 pad_right=1",
     "+dy=2x56x56x64 h=112 w=112 kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_top=1 pad_bottom=1 pad_left=1 "
     "pad_right=1",
+    "+dy=3x900x900x1 h=1800 w=1800 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2",
     NULL};
 
 const struct op op_average_pool_backward = {

@@ -19,7 +19,10 @@ static void gradient(struct graph *graph, const struct node *node, const tensor_
     din[0] = graph_apply(graph, "relu_backward", OPERANDS(node->out[0], dout[0]), NULL);
 }
 
-static const char *const cases[] = {"x=2x5x3x7", "x=1x1x1x1", "x=1x1x1x4097", "x=3x9x7x17", "+x=128x32x32x16", NULL};
+static const char *const cases[] = {
+    "x=2x5x3x7",  "x=1x1x1x1",       "x=1x1x1x4097",
+    "x=3x9x7x17", "+x=128x32x32x16", /* more groups than an axis has, over 128 MiB */ "+x=3x1800x1800x1",
+    NULL};
 
 static const char *const adjoint_cases[] = {"x=3x9x7x17", "+x=8x112x112x64", NULL};
 

@@ -93,14 +93,16 @@ static void gradient(struct graph *graph, const struct node *node, const tensor_
                                     {"after", node_attr(node, "after")}, {"h", x.d[H]}, {"w", x.d[W]}));
 }
 
-static const char *const cases[] = {"x=2x8x8x16 before=8 after=8",
-                                    "x=1x7x5x3 before=1 after=4",
-                                    "x=3x5x4x17 stride=3 before=6 after=1",
-                                    "x=2x3x3x5 stride=1 before=3",
-                                    "x=1x1x1x1",
-                                    "x=2x6x7x8 after=8",
-                                    "+x=128x32x32x16 before=8 after=8",
-                                    NULL};
+static const char *const cases[] = {
+    "x=2x8x8x16 before=8 after=8",
+    "x=1x7x5x3 before=1 after=4",
+    "x=3x5x4x17 stride=3 before=6 after=1",
+    "x=2x3x3x5 stride=1 before=3",
+    "x=1x1x1x1",
+    "x=2x6x7x8 after=8",
+    "+x=128x32x32x16 before=8 after=8",
+    /* more groups than an axis has, over 128 MiB */ "+x=3x1800x1800x1 stride=1 after=3",
+    NULL};
 
 static const char *const adjoint_cases[] = {"x=3x9x7x17 before=2 after=3", "+x=128x32x32x16 before=8 after=8",
                                             "+x=8x56x56x64 before=32 after=32", NULL};

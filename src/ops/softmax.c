@@ -127,7 +127,18 @@ static double sample(const struct call *call, enum data_kind kind, int input, ui
 }
 
 static const char *const cases[] = {
-    "x=5x1x1x10", "x=1x1x1x1", "x=3x1x1x3", "x=128x1x1x10", "x=1x1x1x1000", "x=37x1x1x101", "+x=256x1x1x1000", NULL,
+    "x=5x1x1x10",
+    "x=1x1x1x1",
+    "x=3x1x1x3",
+    "x=128x1x1x10",
+    "x=1x1x1x1000",
+    "x=37x1x1x101",
+    "x=2x1x1x17",
+    "x=1x1x1x256",
+    "x=2x1x1x257",
+    "+x=256x1x1x1000",
+    /* more groups than an axis has */ "+x=70000x1x1x10",
+    NULL,
 };
 
 const struct op op_softmax = {
@@ -246,7 +257,9 @@ static const char *const loss_cases[] = {
     "logits=128x1x1x10 target=1x1x1x128",
     "logits=1x1x1x1000 target=1x1x1x1",
     "logits=38x1x1x101 target=1x1x1x38 smoothing=0.1",
+    "logits=6x1x1x257 target=1x1x1x6",
     "+logits=256x1x1x1000 target=1x1x1x256 smoothing=0.1",
+    "+logits=70000x1x1x10 target=1x1x1x70000", /* more groups than an axis has */
     NULL,
 };
 
@@ -320,7 +333,9 @@ static const char *const backward_cases[] = {
     "logits=128x1x1x10 target=1x1x1x128 dloss=1x1x1x128",
     "logits=1x1x1x1000 target=1x1x1x1 dloss=1x1x1x1",
     "logits=38x1x1x101 target=1x1x1x38 dloss=1x1x1x38 smoothing=0.1",
+    "logits=6x1x1x257 target=1x1x1x6 dloss=1x1x1x6",
     "+logits=256x1x1x1000 target=1x1x1x256 dloss=1x1x1x256 smoothing=0.1",
+    "+logits=70000x1x1x10 target=1x1x1x70000 dloss=1x1x1x70000", /* more groups than an axis has */
     NULL,
 };
 
