@@ -55,6 +55,8 @@ static enum status write_inputs(struct plan *plan, const struct step *step, uint
     memset(target, 0, tensor_bytes(&step->graph.tensors[step->target]));
     for (uint32_t i = 0; i < step->options.batch; i++)
         target[i] = random_below(seed, STREAM_LABELS, i, classes);
+    if (step->options.batch > 1) /* as in a last batch that is not full */
+        target[step->options.batch - 1] = UINT32_MAX;
     step_hyper(&step->options, 0.1, 0, plan_input(plan, step->hyper));
     return STATUS_OK;
 }
