@@ -133,7 +133,7 @@ static void a_nan_reaches_what_it_must_and_no_more(void **state) {
          " over the bound "},
         {{"dense", "dense", NULL, "keep(sum[r] + shift, outputs - 4u * quad)", "sum[r] + shift"},
          "x=17x1x1x9 weight=1x1x9x1003",
-         "y: the padding of row 14 is not zero"},
+         "y: the padding of row "},
     };
     for (size_t i = 0; i < sizeof plants / sizeof *plants; i++) {
         struct verify_result result = verify_mutant(&plants[i].mutant, plants[i].line, DATA_HOSTILE);
