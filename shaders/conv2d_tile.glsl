@@ -17,6 +17,7 @@
 #include "tensor.glsl"
 
 layout(local_size_x_id = 0) in;
+// INVOCATIONS, CHANNELS and DEPTH are powers of two.
 layout(constant_id = 0) const uint INVOCATIONS = 128; // a multiple of CHANNELS / COLUMNS; with enough runs for all pixels
 layout(constant_id = 1) const uint IMAGES = 1;
 layout(constant_id = 2) const uint TILE_ROWS = 16;
@@ -66,13 +67,15 @@ const uint PATCH_COLUMNS = (TILE_COLUMNS - 1u) * SCALE_COLUMNS + (TAP_COLUMNS - 
 const uint PATCH_PITCH = (PATCH_COLUMNS + 3u) / 4u * 4u, PATCH_CELLS = IMAGES * PATCH_ROWS * PATCH_COLUMNS;
 // The planes of the depths are apart by a multiple of four that is none of the banks' number.
 const uint LEFT_PITCH = (IMAGES * PATCH_ROWS * PATCH_PITCH + 7u) / 8u * 8u + 4u, RIGHT_PITCH = CHANNELS + 4u;
-const uint LEFT_CELLS = PATCH_CELLS * DEPTH_QUADS, RIGHT_CELLS = TAPS * DEPTH * CHANNELS / 4u;
-const uint LEFT_LOADS = (LEFT_CELLS + INVOCATIONS - 1u) / INVOCATIONS;
-const uint RIGHT_LOADS = (RIGHT_CELLS + INVOCATIONS - 1u) / INVOCATIONS;
+const uint TAP_CELLS = DEPTH_QUADS * CHANNELS; // vec4s of a tap's weights
+const uint LEFT_LOADS = (PATCH_CELLS * DEPTH_QUADS + INVOCATIONS - 1u) / INVOCATIONS;
+const uint RIGHT_LOADS = (TAPS * TAP_CELLS + INVOCATIONS - 1u) / INVOCATIONS;
+// The last load may bring what nobody reads.
+const uint RIGHT_ROWS = (RIGHT_LOADS * INVOCATIONS + TAP_CELLS - 1u) / TAP_CELLS * DEPTH;
 const uint ROWS = RUNS * RUN, RUN_VALUES = (RUN - 1u) * SCALE_COLUMNS + (TAP_COLUMNS - 1u) * STEP_COLUMNS + 1u;
 const uint COLUMN_BLOCKS = CHANNELS / COLUMNS, ROW_BLOCKS = INVOCATIONS / COLUMN_BLOCKS;
-shared float left[DEPTH * LEFT_PITCH];          // [depth][image, row, column]
-shared float right[TAPS * DEPTH * RIGHT_PITCH]; // [tap][depth][channel]
+shared float left[DEPTH * LEFT_PITCH];        // [depth][image, row, column]
+shared float right[RIGHT_ROWS * RIGHT_PITCH]; // [tap, depth][channel]
 
 #ifdef SHARE_LANES
 const uint LANE_LOADS = (COLUMNS + LANES - 1u) / LANES;
@@ -94,11 +97,13 @@ uint run_number(uint r) {
 }
 
 uvec3 run_place(uint r) {
+    if (RUNS * ROW_BLOCKS == TILE_COLUMNS / RUN) // one row
+        return uvec3(0u, 0u, run_number(r) * RUN);
     uint number = min(run_number(r), TILE_RUNS - 1u), row = number / (TILE_COLUMNS / RUN);
     return uvec3(row / TILE_ROWS, row % TILE_ROWS, number % (TILE_COLUMNS / RUN) * RUN);
 }
 
-int first_channel, end_depth;
+int first_channel, source_quads, end_depth;
 uint run_at[RUNS];       // in a plane of the patch
 float sum[ROWS * COLUMNS]; // [pixel][channel]
 int left_at[LEFT_LOADS]; // vec4 of the source at depth 0, of what this invocation brings; negative: outside
@@ -108,27 +113,40 @@ vec4 left_next[LEFT_LOADS], right_next[RIGHT_LOADS];
 
 void find_left(ivec3 corner) {
     [[unroll]] for (uint i = 0u; i < LEFT_LOADS; i++) {
-        uint e = self + i * INVOCATIONS, quad = e % DEPTH_QUADS, cell = e / DEPTH_QUADS, row = cell / PATCH_COLUMNS;
-        uint place = row * PATCH_PITCH + cell % PATCH_COLUMNS;
-        left_to[i] = quad * 4u * LEFT_PITCH + (cell < PATCH_CELLS ? place : IMAGES * PATCH_ROWS * PATCH_PITCH);
-        ivec2 in_grid = corner.yz * ivec2(SCALE_ROWS, SCALE_COLUMNS) + ivec2(row % PATCH_ROWS, cell % PATCH_COLUMNS);
+        uint quad = self % DEPTH_QUADS, cell = self / DEPTH_QUADS + i * (INVOCATIONS / DEPTH_QUADS);
+        uint row = PATCH_CELLS == PATCH_COLUMNS ? 0u : cell / PATCH_COLUMNS, column = cell - row * PATCH_COLUMNS;
+        bool beyond = cell >= PATCH_CELLS;
+        left_to[i] = quad * 4u * LEFT_PITCH + (beyond ? IMAGES * PATCH_ROWS * PATCH_PITCH : row * PATCH_PITCH + column);
+        ivec2 in_grid = corner.yz * ivec2(SCALE_ROWS, SCALE_COLUMNS) + ivec2(row % PATCH_ROWS, column);
         ivec3 at = ivec3(corner.x + int(row / PATCH_ROWS), first + in_grid * spacing);
         bool inside = all(greaterThanEqual(at.yz, ivec2(0))) && all(lessThan(at, ivec3(images, source_size)));
         int pixel = (at.x * source_size.x + at.y) * source_size.y + at.z;
-        left_at[i] = inside ? pixel * ((source_channels + 3) / 4) + int(quad) : -1;
+        left_at[i] = inside ? pixel * source_quads + int(quad) : -1;
     }
 }
 
 // Tap and vec4 of its weights that this invocation brings: (tap, row, vec4 in it). Rows are channels of the source, BACKWARD:
 // of the target.
-uvec3 right_cell(uint i) {
-    uint e = self + i * INVOCATIONS, row_quads = BACKWARD != 0u ? DEPTH_QUADS : CHANNELS / 4u;
-    return uvec3(e / (DEPTH * CHANNELS / 4u), e / row_quads % (BACKWARD != 0u ? CHANNELS : DEPTH), e % row_quads);
+uvec3 cell_of(uint e) {
+    uint row_quads = BACKWARD != 0u ? DEPTH_QUADS : CHANNELS / 4u;
+    return uvec3(e / TAP_CELLS, e / row_quads % (TAP_CELLS / row_quads), e % row_quads);
+}
+
+// As powers of two, the numbers of invocation and load are added without a carry, and the latter's part is a constant.
+ivec3 right_cell(uint i) {
+    return ivec3(cell_of(self) + cell_of(i * INVOCATIONS));
+}
+
+// Where the first word of such a cell is in shared memory.
+uint right_word(uint e) {
+    uvec3 cell = cell_of(e);
+    return BACKWARD != 0u ? (cell.x * DEPTH + 4u * cell.z) * RIGHT_PITCH + cell.y
+                          : (cell.x * DEPTH + cell.y) * RIGHT_PITCH + 4u * cell.z;
 }
 
 void find_right() {
     [[unroll]] for (uint i = 0u; i < RIGHT_LOADS; i++) {
-        ivec3 cell = ivec3(right_cell(i));
+        ivec3 cell = right_cell(i);
         int row = cell.y + (BACKWARD != 0u ? first_channel : 0), quad = cell.z + (BACKWARD != 0u ? 0 : first_channel / 4);
         bool inside = cell.x < TAPS && (BACKWARD != 0u ? row < target_channels : quad < weight_quads);
         int tap = cell.x / int(TAP_COLUMNS) * weight_row_step + cell.x % int(TAP_COLUMNS) * weight_column_step;
@@ -136,18 +154,19 @@ void find_right() {
     }
 }
 
+// A load must be there for all, and where it is not wanted it reads vec4 0: compilers make branches of anything else.
 vec4 load_left(uint i, int depth) {
-    int quad = depth + int((self + i * INVOCATIONS) % DEPTH_QUADS);
-    bool inside = left_at[i] >= 0 && quad < (source_channels + 3) / 4;
+    bool inside = all(bvec2(left_at[i] >= 0, depth + int(self % DEPTH_QUADS) < source_quads));
     vec4 loaded = LOAD(source, inside ? left_at[i] + depth : 0);
     return inside ? loaded : vec4(0.0);
 }
 
 vec4 load_right(uint i, int depth) {
-    ivec3 cell = ivec3(right_cell(i));
-    bool inside = BACKWARD != 0u ? depth + cell.z < weight_quads : 4 * depth + cell.y < source_channels;
-    inside = inside && right_at[i] >= 0;
-    vec4 loaded = LOAD(weight, inside ? right_at[i] + (BACKWARD != 0u ? depth : 4 * depth * weight_quads) : 0);
+    ivec3 cell = right_cell(i);
+    bool there = BACKWARD != 0u ? depth + cell.z < weight_quads : 4 * depth + cell.y < source_channels;
+    bool inside = all(bvec2(there, right_at[i] >= 0));
+    int at = right_at[i] + (BACKWARD != 0u ? depth : 4 * depth * weight_quads);
+    vec4 loaded = LOAD(weight, inside ? at : 0);
     return inside ? loaded : vec4(0.0);
 }
 
@@ -161,22 +180,19 @@ void load_ahead(int depth) {
         right_next[i] = load_right(i, depth);
 }
 
-// What lies beyond the last cell goes to the margin of a plane or row, where nobody reads it.
+// What lies beyond the last cell goes where nobody reads it.
 void share(int depth) {
     barrier();
+    [[unroll]] for (uint i = 0u; i < RIGHT_LOADS; i++) {
+        vec4 loaded = TAPS > 1u ? load_right(i, depth) : right_next[i];
+        uint to = right_word(self) + right_word(i * INVOCATIONS);
+        [[unroll]] for (uint j = 0u; j < 4u; j++)
+            right[to + j * (BACKWARD != 0u ? RIGHT_PITCH : 1u)] = loaded[j];
+    }
     [[unroll]] for (uint i = 0u; i < LEFT_LOADS; i++) {
         vec4 loaded = TAPS > 1u ? load_left(i, depth) : left_next[i];
         [[unroll]] for (uint j = 0u; j < 4u; j++)
             left[left_to[i] + j * LEFT_PITCH] = loaded[j];
-    }
-    [[unroll]] for (uint i = 0u; i < RIGHT_LOADS; i++) {
-        uvec3 cell = right_cell(i);
-        if (RIGHT_CELLS % INVOCATIONS != 0u && cell.x >= TAPS)
-            cell = BACKWARD != 0u ? uvec3(0u, CHANNELS, 0u) : uvec3(0u, 0u, CHANNELS / 4u);
-        vec4 loaded = TAPS > 1u ? load_right(i, depth) : right_next[i];
-        [[unroll]] for (uint j = 0u; j < 4u; j++)
-            right[BACKWARD != 0u ? (cell.x * DEPTH + 4u * cell.z + j) * RIGHT_PITCH + cell.y
-                                 : (cell.x * DEPTH + cell.y) * RIGHT_PITCH + 4u * cell.z + j] = loaded[j];
     }
     barrier();
 }
@@ -227,9 +243,10 @@ void main() {
     [[unroll]] for (uint i = 0u; i < ROWS * COLUMNS; i++)
         sum[i] = 0.0;
 
+    source_quads = (source_channels + 3) / 4;
+    end_depth = min((part + 1) * part_depth, source_quads);
     find_left(corner);
     find_right();
-    end_depth = min((part + 1) * part_depth, (source_channels + 3) / 4);
     load_ahead(part * part_depth);
     for (int depth = part * part_depth; depth < end_depth; depth += int(DEPTH_QUADS)) {
         share(depth);

@@ -55,8 +55,14 @@ const uint LEFT_QUADS = CHANNELS / 4u, RIGHT_QUADS = FILTERS / 4u;
 const uint LEFT_CELLS = IMAGES * PATCH_ROWS * PATCH_COLUMNS * LEFT_QUADS, RIGHT_CELLS = TILE_RUNS * RUN * RIGHT_QUADS;
 const uint LEFT_LOADS = (LEFT_CELLS + INVOCATIONS - 1u) / INVOCATIONS;
 const uint RIGHT_LOADS = (RIGHT_CELLS + INVOCATIONS - 1u) / INVOCATIONS;
-const uint RUN_VALUES = (RUN - 1u) * SCALE_COLUMNS + (TAP_BLOCK - 1u) * STEP_COLUMNS + 1u;
-const uint LEFT_VALUES = RUN_VALUES * CHANNEL_QUADS * 4u; // of x, that a block needs for a run
+// Pixels for which a block holds x. More than one serve when taps share what is read, or lanes the reading.
+#ifdef SHARE_LANES
+const uint PIXELS = RUN;
+#else
+const uint PIXELS = TAP_BLOCK == 1u ? 1u : RUN;
+#endif
+const uint RUN_VALUES = (PIXELS - 1u) * SCALE_COLUMNS + (TAP_BLOCK - 1u) * STEP_COLUMNS + 1u;
+const uint LEFT_VALUES = RUN_VALUES * CHANNEL_QUADS * 4u; // of x, for so many pixels
 const uint CHANNEL_BLOCKS = LEFT_QUADS / CHANNEL_QUADS, FILTER_BLOCKS = RIGHT_QUADS / FILTER_QUADS;
 // [image, row, column][channel], [image, row, column][filter], and room for what nobody reads.
 shared vec4 left[LEFT_LOADS * INVOCATIONS], right[RIGHT_LOADS * INVOCATIONS];
@@ -70,7 +76,7 @@ const uint SUMS = TAP_BLOCK * CHANNEL_QUADS * 4u * FILTER_QUADS;
 vec4 sum[SUMS]; // [tap][channel][four of filters]
 
 // What this invocation brings: a vec4 of the same channels and filters of every cell; see share().
-bool left_inside, right_inside; // are there such channels and filters
+bool left_inside, right_inside; // are there such channels and filters; if not, the image is beyond the last
 int left_at[LEFT_LOADS], right_at[RIGHT_LOADS];
 
 ivec3 left_place(uint i) {
@@ -94,31 +100,33 @@ bool inside(ivec3 at, ivec2 image_size) {
 void share(ivec3 corner) {
     ivec3 origin = corner * ivec3(1, SCALE_ROWS * SPACING_ROWS, SCALE_COLUMNS * SPACING_COLUMNS) + ivec3(0, first);
     int left_base = pixel(origin, size) * ((channels + 3) / 4), right_base = pixel(corner, output_size) * ((filters + 3) / 4);
+    origin.x = left_inside ? origin.x : images;
+    corner.x = right_inside ? corner.x : images;
     barrier();
     [[unroll]] for (uint i = 0u; i < LEFT_LOADS; i++) {
-        bool there = left_inside && inside(origin + left_place(i), size);
+        bool there = inside(origin + left_place(i), size);
         vec4 loaded = LOAD(x, there ? left_base + left_at[i] : 0);
         left[self + i * INVOCATIONS] = there ? loaded : vec4(0.0);
     }
     [[unroll]] for (uint i = 0u; i < RIGHT_LOADS; i++) {
-        bool there = right_inside && inside(corner + right_place(i), output_size);
+        bool there = inside(corner + right_place(i), output_size);
         vec4 loaded = LOAD(dy, there ? right_base + right_at[i] : 0);
         right[self + i * INVOCATIONS] = there ? loaded : vec4(0.0);
     }
     barrier();
 }
 
-// The vec4 number i of x that a block needs for a run, if `from` is its first.
+// The vec4 number i of x that a block holds, if `from` is its first.
 uint left_quad(uint from, uint i) {
     return from + i / CHANNEL_QUADS * LEFT_QUADS + i % CHANNEL_QUADS * CHANNEL_BLOCKS;
 }
 
 #ifdef SHARE_LANES
 const uint LANE_LOADS = (LEFT_VALUES + LANES - 1u) / LANES;
-uint lane_from[LANE_LOADS]; // the vec4s that this lane reads of a run, after the block's first
+uint lane_from[LANE_LOADS]; // the vec4s that this lane reads, after the block's first
 #endif
 
-// What this block needs of x for a run, from vec4 `from` on: (pixel, channel).
+// What this block holds of x, from vec4 `from` on: (pixel, channel).
 void read_left(uint from, out float a[LEFT_VALUES]) {
 #ifdef SHARE_LANES
     float mine[LANE_LOADS];
@@ -136,13 +144,14 @@ void read_left(uint from, out float a[LEFT_VALUES]) {
 void multiply(uint left_from, uint right_from) {
     float a[LEFT_VALUES];
     vec4 b[FILTER_QUADS];
-    read_left(left_from, a);
     [[unroll]] for (uint p = 0u; p < RUN; p++) {
+        if (p % PIXELS == 0u)
+            read_left(left_from + p * SCALE_COLUMNS * LEFT_QUADS, a);
         [[unroll]] for (uint j = 0u; j < FILTER_QUADS; j++)
             b[j] = right[right_from + p * RIGHT_QUADS + j * FILTER_BLOCKS];
         [[unroll]] for (uint s = 0u; s < SUMS; s++) {
             uint tap = s / (CHANNEL_QUADS * 4u * FILTER_QUADS), channel = s / FILTER_QUADS % (CHANNEL_QUADS * 4u);
-            float value = a[(p * SCALE_COLUMNS + tap * STEP_COLUMNS) * CHANNEL_QUADS * 4u + channel];
+            float value = a[(p % PIXELS * SCALE_COLUMNS + tap * STEP_COLUMNS) * CHANNEL_QUADS * 4u + channel];
             sum[s] = fma(vec4(value), b[s % FILTER_QUADS], sum[s]);
         }
     }

@@ -11,7 +11,8 @@
 #define INVOCATIONS_GPU 16384
 #define INVOCATIONS_CPU 256
 /* Vec4s that an invocation brings at once: more of them take too many registers. */
-#define LOADS_MOST 10
+#define LOADS_MOST 11
+#define LOADS_MOST_LANES 10
 #define LOADS_AHEAD_MOST 5
 #define LOADS_AHEAD_LANES 4
 /* Writing and reading a sum of a part, in multiply-adds. */
@@ -37,17 +38,24 @@ struct tile {
 };
 
 /* Runs of seven suit the images of 7, 14, 28 and 56 pixels that large networks have; with one tap they have no use. */
-static const struct block blocks[] = {{2, 4, 8}, {1, 7, 8}, {1, 4, 8}, {1, 4, 4}};
+static const struct block blocks[] = {{2, 4, 8}, {1, 7, 8}, {1, 7, 4}, {1, 4, 8}, {1, 4, 4}};
 /* With shared weights, on GPUs that have 128 registers: half as many sums. */
 static const struct block lane_blocks[] = {{1, 4, 8}, {1, 7, 4}, {1, 4, 4}};
 
 /* ---- the tile ---- */
 
+/* Vec4s of a tap's weights. */
+static uint64_t tap_cells(const struct tile *tile) {
+    return (uint64_t)tile->depth * tile->channels / 4;
+}
+
 /* As conv2d_tile.glsl has it. */
 static uint64_t shared_bytes(const struct mapping *map, const struct tile *tile) {
     uint64_t rows = (uint64_t)tile->images * mapping_patch(map, ROWS, tile->size[ROWS]);
     uint64_t plane = round_up(rows * round_up(mapping_patch(map, COLUMNS, tile->size[COLUMNS]), 4), 8) + 4;
-    return 4 * tile->depth * (plane + (uint64_t)map->taps[ROWS] * map->taps[COLUMNS] * (tile->channels + 4));
+    uint64_t cells = tap_cells(tile),
+             loaded = round_up(map->taps[ROWS] * map->taps[COLUMNS] * cells, tile->invocations);
+    return 4 * tile->depth * (plane + ceil_div(loaded, cells) * (tile->channels + 4));
 }
 
 static uint64_t patch_cells(const struct mapping *map, const struct tile *tile) {
@@ -61,9 +69,9 @@ static bool find_depth(const struct mapping *map, const struct device_facts *fac
     uint32_t taps = map->taps[ROWS] * map->taps[COLUMNS], most = taps == 1 ? 16 : taps <= 4 ? 8 : 4;
     for (tile->depth = MIN(most, MAX(4 * conv_quads(map->source_channels), 4)); tile->depth >= 4; tile->depth -= 4) {
         uint64_t left = ceil_div(patch_cells(map, tile) * (tile->depth / 4), tile->invocations);
-        uint64_t right = ceil_div((uint64_t)taps * tile->depth * tile->channels / 4, tile->invocations);
+        uint64_t right = ceil_div(taps * tap_cells(tile), tile->invocations);
         if (16 % tile->depth == 0 && shared_bytes(map, tile) <= facts->max_shared_bytes &&
-            (taps == 1 ? left + right <= ahead : MAX(left, right) <= LOADS_MOST))
+            (taps == 1 ? left + right <= ahead : MAX(left, right) <= (tile->lanes ? LOADS_MOST_LANES : LOADS_MOST)))
             return true;
     }
     return false;

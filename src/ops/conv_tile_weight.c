@@ -13,6 +13,7 @@
 /* Vec4s that an invocation brings at once, bytes of shared memory for each that leave room for other workgroups. */
 #define LOADS_MOST 10
 #define SHARED_BYTES 112
+#define RUN_COST 12                    /* addresses of a run, in multiply-adds */
 #define VALUES_MOST 10                 /* vec4s of x that an invocation holds */
 #define PART_BYTES (UINT64_C(1) << 26) /* of all parts */
 
@@ -41,6 +42,12 @@ static uint32_t tile_runs(const struct tile *tile) {
 static uint32_t patch_columns(const struct mapping *map, const struct tile *tile) {
     return mapping_patch(map, COLUMNS, tile->size[COLUMNS]) +
            (tap_blocks(map, tile) * tile->tap_block - map->taps[COLUMNS]) * map->step[COLUMNS];
+}
+
+/* Pixels of x that a block reads of a run: with one tap none of those between. */
+static uint32_t run_values(const struct mapping *map, const struct tile *tile) {
+    uint32_t scale = tile->tap_block == 1 ? 1 : map->scale[COLUMNS];
+    return (tile->run - 1) * scale + (tile->tap_block - 1) * map->step[COLUMNS] + 1;
 }
 
 /* Vec4s of x and of dy. */
@@ -108,16 +115,16 @@ static bool tile_fits(const struct mapping *map, const struct tile *tile, const 
  */
 static double score(const struct mapping *map, const struct tile *tile, const struct device_facts *facts) {
     double taps = (double)map->taps[ROWS] * map->taps[COLUMNS], sums = 16.0 * tile->channel_quads * tile->filter_quads;
-    double values = (tile->run - 1) * map->scale[COLUMNS] + (tile->tap_block - 1) * map->step[COLUMNS] + 1;
-    double left = 4 * tile->channel_quads * values, right = 4.0 * tile->run * tile->filter_quads;
+    double left = 4.0 * tile->channel_quads * run_values(map, tile), right = 4.0 * tile->run * tile->filter_quads;
     double reads = (tile->lanes ? left / tile->lanes : left) + right;
+    uint32_t wave = conv_forms_wave(facts) ? conv_forms_wave(facts) : MAX(facts->subgroup_size, 1);
     double cells = (double)(left_cells(map, tile) + right_cells(tile));
     double pixels = (double)map->images * map->grid[ROWS] * map->grid[COLUMNS];
-    double cost = 1 + 2 * reads / (tile->run * tile->tap_block * sums) +
+    double cost = 1 + (2 * reads + RUN_COST) / (tile->run * tile->tap_block * sums) +
                   36 * cells / ((double)right_cells(tile) * 4 * tile->channels * taps) +
                   64 * (double)tile->chunks * tile->slices / pixels;
     double done = (double)tile->tiles * tile->rectangle_count * tile_runs(tile) * tile->run * tile->tap_block * sums /
-                  tile->slices * tile->invocations;
+                  tile->slices * (double)round_up(tile->invocations, wave);
     double wanted = facts->kind == DEVICE_CPU ? INVOCATIONS_CPU : INVOCATIONS_GPU;
     double busy = MIN((double)tile->tiles * tile->chunks * tile->invocations / wanted, 1.0);
     double room = MIN((double)SHARED_BYTES * tile->invocations / (double)shared_bytes(map, tile), 1.0);
@@ -145,8 +152,8 @@ static struct tile choose_size(const struct mapping *map, const struct device_fa
     struct tile best = {.score = 0};
     for (tile.channels = 4; tile.channels <= 128; tile.channels *= 2)
         for (tile.filters = 16; tile.filters <= 256; tile.filters *= 2)
-            for (tile.invocations = 64; tile.invocations <= 384; tile.invocations += 64)
-                for (uint32_t pixels = 16; pixels <= 128; pixels *= 2) {
+            for (tile.invocations = 64; tile.invocations <= 384; tile.invocations += 32)
+                for (uint32_t pixels = 16; pixels <= 256; pixels *= 2) {
                     complete(map, facts, pixels, &tile);
                     if (tile.score > best.score)
                         best = tile;
@@ -154,31 +161,34 @@ static struct tile choose_size(const struct mapping *map, const struct device_fa
     return best;
 }
 
+/* Whether registers suffice: the sums, and with more taps than one a run of x; with shared lanes that is spread. */
+static bool block_fits(const struct mapping *map, const struct tile *block) {
+    uint32_t sums = 16 * block->tap_block * block->channel_quads * block->filter_quads;
+    if (block->lanes)
+        return map->taps[COLUMNS] == 1 ? block->run == 8 && sums <= 32 : block->run == 2 && sums <= 48;
+    uint32_t held = block->tap_block == 1 ? 1 : run_values(map, block);
+    return sums <= 64 && held * block->channel_quads <= VALUES_MOST &&
+           (map->taps[COLUMNS] == 1 ? block->run == 4 : block->run < 8);
+}
+
 static struct tile choose_tile(const struct mapping *map, const struct device_facts *facts, uint32_t lanes) {
     static const uint32_t runs[] = {4, 7, 2, 8};
-    uint32_t most = lanes ? 48 : 64, taps = map->taps[COLUMNS], tap_block = mapping_even(taps, lanes ? 3 : 4);
+    /* All taps of a row in blocks of the same size, or each for itself: with a stride they share less of x. */
+    const uint32_t tap_blocks[] = {mapping_even(map->taps[COLUMNS], lanes ? 3 : 4), 1};
     struct tile best = {.score = 0};
-    for (size_t i = 0; i < COUNT(runs); i++)
-        for (uint32_t channel_quads = 1; channel_quads <= 2; channel_quads++)
-            for (uint32_t filter_quads = 1; filter_quads <= 2; filter_quads++) {
-                /* Registers: the sums, and with more taps than one a run of x; with shared lanes that is spread. */
-                uint32_t sums = 16 * tap_block * channel_quads * filter_quads;
-                uint32_t values = (runs[i] - 1) * map->scale[COLUMNS] + (tap_block - 1) * map->step[COLUMNS] + 1;
-                bool fits = sums <= most && (lanes || values * channel_quads <= VALUES_MOST) &&
-                            (taps == 1 ? runs[i] == (lanes ? 8 : 4)
-                             : lanes   ? runs[i] == 2
-                                       : runs[i] < 8);
-                if (!fits || (taps == 1 && lanes && sums > 32))
-                    continue;
-                struct tile tile = choose_size(map, facts,
-                                               (struct tile){.run = runs[i],
-                                                             .channel_quads = channel_quads,
-                                                             .filter_quads = filter_quads,
-                                                             .tap_block = tap_block,
-                                                             .lanes = lanes});
-                if (tile.score > best.score)
-                    best = tile;
-            }
+    for (size_t i = 0; i < COUNT(runs) * COUNT(tap_blocks); i++)
+        for (uint32_t quads = 0; quads < 4; quads++) {
+            struct tile block = {.run = runs[i % COUNT(runs)],
+                                 .channel_quads = 1 + quads / 2,
+                                 .filter_quads = 1 + quads % 2,
+                                 .tap_block = tap_blocks[i / COUNT(runs)],
+                                 .lanes = lanes};
+            if (!block_fits(map, &block))
+                continue;
+            struct tile tile = choose_size(map, facts, block);
+            if (tile.score > best.score)
+                best = tile;
+        }
     return best;
 }
 
