@@ -2,14 +2,20 @@
 # Compiles every kernel of a training step with the compilers of GPUs that are not there, and prints what these say: no
 # kernel runs, the shares of peak are estimates from the instructions of the hot loop. docs/gpu.txt keeps the output.
 #   sh tools/gpu_table.sh LAB [MODEL...]         MODEL: default resnet20 resnet50
+#   sh tools/gpu_table.sh --compile LAB [GPU...] compiles what training and inference of all kinds of networks use, and every
+#                                                other kernel, for more GPUs; exit code 1 when one fails or spills registers
 # LAB is a folder with two programs: `run DRIVER PROGRAM...` runs a program on the pretended GPU that the variable GPU
 # names; `spvstat` prints a compiler's statistics of one SPIR-V file as JSON.
 # PROGRAM (default build/resnet-vk) and GPUS (default: all of the table below) may be set in the environment.
 set -eu
 cd "$(dirname "$0")/.."
+compile=no
+if [ "$1" = --compile ]; then
+    compile=yes
+    shift
+fi
 lab=$1
 shift
-[ $# -gt 0 ] || set -- resnet20 resnet50
 program=${PROGRAM:-build/resnet-vk}
 spirv=$(dirname "$program")/spirv
 work=$(mktemp -d)
@@ -32,14 +38,17 @@ driver() {
 
 # Large images go with small batches.
 batch() {
-    case $1 in resnet18 | resnet34 | resnet50 | resnet101 | resnet152) echo 8 ;; *) echo 128 ;; esac
+    case $1 in resnet18 | resnet34 | resnet50 | resnet101 | resnet152 | resnext* | wide* | vgg??*) echo 8 ;; *) echo 128 ;; esac
 }
 
+phases=train
 # A line for each pipeline: kernel, constants (- for none), subgroup size, flop of all models' steps, uses, first use.
 list_pipelines() {
     for model; do
-        GPU=$gpu "$lab/run" "$(driver "$gpu")" "$program" bench --model "$model" --batch "$(batch "$model")" \
-            --print-plan --samples 5 2>/dev/null
+        for phase in $phases; do
+            GPU=$gpu "$lab/run" "$(driver "$gpu")" "$program" bench --model "$model" --batch "$(batch "$model")" \
+                --phase "$phase" --no-self-test --print-plan --samples 5 2>/dev/null
+        done
     done | awk '
         $1 ~ /^[0-9]+$/ && NF > 5 {
             use = ""
@@ -167,6 +176,53 @@ print_table() {
         }' gpu="$gpu" -
 }
 
+# The kernels that no plan of the list has, with the constants that they have by themselves. GPUs use no texels, and
+# convolutions not without a plan's constants.
+list_others() {
+    for file in "$spirv"/*.spv; do
+        name=$(basename "$file" .spv)
+        case $name in *.texels | conv2d_*) continue ;; esac
+        grep -q "^$name " "$1" || echo "$name - 0 0 0 by itself"
+    done
+}
+
+# Prints the pipelines that fail, and how many there are.
+judge() {
+    awk -F '\t' -v gpu="$gpu" '
+        function number(json, key) {
+            if (!match(json, "\"" key "\":[-0-9.e+]+"))
+                return 0
+            return substr(json, RSTART + length(key) + 3, RLENGTH - length(key) - 3) + 0
+        }
+        {
+            count = split("Spilled SGPRs/Spilled VGPRs/Scratch size/Spills/Spills to memory/Scratch Memory Size", list, "/")
+            for (spills = 0; count; count--)
+                spills += number($2, list[count])
+            if ($2 !~ /"whole":/ || spills) {
+                print gpu ": " $1 ($2 ~ /"whole":/ ? ": " spills " spills" : ": does not compile")
+                bad++
+            }
+        }
+        END {
+            printf "%s: %d pipelines, %d with a fault\n", gpu, NR, bad
+            exit bad > 0
+        }' -
+}
+
+if [ $compile = yes ]; then
+    [ $# -gt 0 ] || set -- amd:vega10 amd:polaris10 amd:navi21 amd:navi31 amd:navi48 intel:0x56a0 intel:0xe20b intel:0x9a49 \
+        intel:0x4680 intel:0x64a0 intel:0x3e92 nvidia:0x162 nvidia:0x172 nvidia:0x192
+    phases='train infer'
+    faults=0
+    for gpu; do
+        list_pipelines resnet20 resnet20a resnet29v2 resnet18 resnet50 resnext50_32x4d vgg16_bn vgg16c </dev/null >"$work/list"
+        list_others "$work/list" >>"$work/list"
+        measure <"$work/list" | judge || faults=1
+    done
+    exit $faults
+fi
+
+[ $# -gt 0 ] || set -- resnet20 resnet50
 cat <<'END'
 Kernels of a training step as compilers of GPUs make them; written by tools/gpu_table.sh. No kernel ran.
 size: subgroup. waves: subgroups a SIMD holds. access: bytes of a load or store of memory. flop: in 1e9, of all steps.

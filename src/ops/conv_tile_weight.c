@@ -131,6 +131,11 @@ static double score(const struct mapping *map, const struct tile *tile, const st
     return pixels * map->source_channels * map->target_channels * taps / done * busy * room / cost;
 }
 
+/* Of one invocation, all in registers at once; a run of eight pixels of lanes leaves few of them on Intel. */
+static uint32_t loads_most(const struct mapping *map, const struct tile *tile) {
+    return tile->lanes && map->taps[COLUMNS] == 1 ? 4 : LOADS_MOST;
+}
+
 /* Completes the tile for rectangles of about `pixels` pixels; score 0: it does not fit. */
 static void complete(const struct mapping *map, const struct device_facts *facts, uint32_t pixels, struct tile *tile) {
     tile->score = 0;
@@ -143,7 +148,7 @@ static void complete(const struct mapping *map, const struct device_facts *facts
         mapping_ratio(map->source_channels, tile->channels) * mapping_ratio(map->target_channels, tile->filters);
     tile->chunks = find_chunks(map, tile, facts);
     if (shared_bytes(map, tile) <= facts->max_shared_bytes && tile->chunks > 0 &&
-        ceil_div(left, tile->invocations) + ceil_div(right, tile->invocations) <= LOADS_MOST)
+        ceil_div(left, tile->invocations) + ceil_div(right, tile->invocations) <= loads_most(map, tile))
         tile->score = score(map, tile, facts);
 }
 
