@@ -199,6 +199,36 @@ static void test_second_loss(void **state) {
     assert_memory_equal(found, expected, expected_size);
 }
 
+/* What was believed of the device before its loss is believed after it, and stands in the log again. */
+static void test_limits_stay(void **state) {
+    (void)state;
+    char out[64], path[96], line[8192];
+    struct rvk_context *context;
+    struct rvk_train_result result;
+    int starts = 0, lowered = 0;
+    snprintf(out, sizeof out, "%s/lowered", folder);
+    snprintf(path, sizeof path, "%s/log.jsonl", out);
+    struct rvk_train_options options = small(out);
+    faults_clear();
+    const struct rvk_open_options lower = {
+        .no_cache = true, .no_self_test = true, .limits = "maxComputeSharedMemorySize=16KiB"};
+    assert_int_equal(rvk_open(&lower, &context), RVK_OK);
+    options.on_step = lose_after_six;
+    assert_int_equal(rvk_train(context, &options, &result), RVK_OK);
+    faults_clear();
+    rvk_close(context);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        bool start = strstr(line, "\"event\":\"start\"") || strstr(line, "\"event\":\"resume\"");
+        starts += start;
+        lowered += start && strstr(line, "\"lowered_limits\":\"maxComputeSharedMemorySize");
+    }
+    fclose(file);
+    assert_int_equal(starts, 2);
+    assert_int_equal(lowered, 2);
+}
+
 /* A device that cannot be opened again. */
 static void test_gone(void **state) {
     (void)state;
@@ -326,17 +356,12 @@ static void test_frozen_timestamps(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reference),
-        cmocka_unit_test(test_lost_at_submit),
-        cmocka_unit_test(test_lost_at_wait),
-        cmocka_unit_test(test_timeout),
-        cmocka_unit_test(test_loss_is_named),
-        cmocka_unit_test(test_second_loss),
-        cmocka_unit_test(test_gone),
-        cmocka_unit_test(test_lost_within_a_step),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_pipeline),
-        cmocka_unit_test(test_incoherent_memory),
+        cmocka_unit_test(test_reference),          cmocka_unit_test(test_lost_at_submit),
+        cmocka_unit_test(test_lost_at_wait),       cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_loss_is_named),      cmocka_unit_test(test_second_loss),
+        cmocka_unit_test(test_limits_stay),        cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_lost_within_a_step), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_pipeline),           cmocka_unit_test(test_incoherent_memory),
         cmocka_unit_test(test_frozen_timestamps),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what the tests need, checks the format of the sources, builds with warnings as errors, runs every test, and
+# Installs what the tests need, checks the format of the sources, builds with warnings as errors, runs the tests, and
 # runs the tests once more under AddressSanitizer and UndefinedBehaviorSanitizer. At the end, a report of speed.
 #   sh tools/test.sh [--quick | --long]   --quick leaves the sanitizers and the report out;
-#                                         --long also runs what takes hours: more rounds of the tests labelled long
+#                                         --long also runs the tests labelled long: more rounds, fuzzing
 set -eu
 cd "$(dirname "$0")/.."
 quick=no long=no

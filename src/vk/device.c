@@ -297,6 +297,7 @@ enum status vk_recover(struct vk_device *device) {
     struct vk_device fresh = {
         .instance = device->instance,
         .physical = device->physical,
+        .lowered = device->lowered,
         .cache_path = device->cache_path,
         .kernel_path = device->kernel_path,
         .kernels = device->kernels,
