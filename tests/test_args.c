@@ -1,5 +1,6 @@
 /* args: precedence of the sources, ranges, sentences, near misses, and --print-config read back. */
 #include "base/args.h"
+#include "base/memory.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -95,10 +96,24 @@ static void test_refusals(void **state) {
     refuses("--optimizer sgd|adam", "--optimizer must be one of sgd|adam|adamw, not 'sgd|adam'");
     refuses("--quiet=maybe", "--quiet must be true or false, not 'maybe'");
     refuses("--lr", "--lr needs a value (X)");
-    refuses("train", "unexpected argument 'train'; options start with --");
+    refuses("-q", "unexpected argument '-q'; options start with --");
     refuses("--bacth-size 3", "unknown option --bacth-size; did you mean --batch-size?");
     refuses("--zebra", "unknown option --zebra; --help lists the options");
     refuses("--ou x", "unknown option --ou; did you mean --out?");
+}
+
+static void test_words(void **state) {
+    (void)state;
+    assert_int_equal(parse("--quiet"), STATUS_OK);
+    assert_int_equal(args_refuse_words(&args), STATUS_OK);
+    assert_int_equal(parse("a.png --batch-size 3 - b=c -- --lr -x --"), STATUS_OK);
+    static const char *const words[] = {"a.png", "-", "b=c", "--lr", "-x", "--"};
+    assert_int_equal(args.word_count, COUNT(words));
+    for (size_t i = 0; i < COUNT(words); i++)
+        assert_string_equal(args.words[i], words[i]);
+    assert_int_equal(values.batch, 3);
+    assert_int_equal(args_refuse_words(&args), STATUS_USAGE);
+    assert_string_equal(status_message(), "unexpected argument 'a.png'; options start with --");
 }
 
 static void test_precedence(void **state) {
@@ -211,6 +226,7 @@ int main(void) {
         cmocka_unit_test(test_defaults),     cmocka_unit_test(test_command_line), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_precedence),   cmocka_unit_test(test_list),         cmocka_unit_test(test_config_errors),
         cmocka_unit_test(test_print_config), cmocka_unit_test(test_help),         cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_words),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     args_destroy(&args);

@@ -205,12 +205,28 @@ static enum status set_argument(struct args *args, const char *argument, const c
     return set(setting, SOURCE_COMMAND_LINE, "--", next);
 }
 
+static enum status refuse_word(const char *word) {
+    return fail(STATUS_USAGE, "unexpected argument '%s'; options start with --", word);
+}
+
+enum status args_refuse_words(const struct args *args) {
+    return args->word_count ? refuse_word(args->words[0]) : STATUS_OK;
+}
+
 static enum status read_command_line(struct args *args, int count, char *const *arguments) {
-    int used = 1;
-    for (int i = 0; i < count; i += used) {
-        if (strncmp(arguments[i], "--", 2) != 0 || arguments[i][2] == 0)
-            return fail(STATUS_USAGE, "unexpected argument '%s'; options start with --", arguments[i]);
-        TRY(set_argument(args, arguments[i], i + 1 < count ? arguments[i + 1] : NULL, &used));
+    bool options = true;
+    TRY(memory_zeroed((size_t)count + 1, sizeof *args->words, &args->words));
+    for (int i = 0, used = 1; i < count; i += used) {
+        const char *argument = arguments[i];
+        used = 1;
+        if (!options || argument[0] != '-' || argument[1] == 0)
+            args->words[args->word_count++] = argument;
+        else if (argument[1] != '-')
+            return refuse_word(argument);
+        else if (argument[2] == 0)
+            options = false;
+        else
+            TRY(set_argument(args, argument, i + 1 < count ? arguments[i + 1] : NULL, &used));
     }
     return STATUS_OK;
 }
@@ -290,6 +306,7 @@ enum status args_parse(struct args *args, const struct option_group *groups, int
 void args_destroy(struct args *args) {
     for (size_t i = 0; i < args->count; i++)
         free(args->settings[i].text);
+    free(args->words);
     *args = (struct args){0};
 }
 

@@ -56,17 +56,23 @@ struct option_setting {
 struct args {
     struct option_setting settings[ARGS_OPTIONS];
     size_t count;
+    const char **words; /* of the command line, in their order: what belongs to no option. They are the caller's */
+    size_t word_count;
 };
 
 /*
  * Sets the defaults and reads environment and command line (`arguments` without program and command) and, when `config`
- * names an option of type text that was given, that file of `name = value` lines. STATUS_USAGE with a sentence that
- * names the option and, for a near miss, the one that was probably meant; STATUS_DATA when the file cannot be read.
- * Text fields point into `args` (also after a failure args_destroy is needed).
+ * names an option of type text that was given, that file of `name = value` lines. What does not start with a dash, a
+ * dash alone and everything after "--" are words. STATUS_USAGE with a sentence that names the option and, for a near
+ * miss, the one that was probably meant; STATUS_DATA when the file cannot be read; STATUS_MEMORY. Text fields point
+ * into `args` (also after a failure args_destroy is needed).
  */
 CHECKED enum status args_parse(struct args *args, const struct option_group *groups, int count, char *const *arguments,
                                const char *config);
 void args_destroy(struct args *args);
+
+/* STATUS_USAGE, naming the first one, when there are words. */
+CHECKED enum status args_refuse_words(const struct args *args);
 
 /* Where the value of option `name` came from; SOURCE_DEFAULT for a name that is in no table. */
 enum option_source args_source(const struct args *args, const char *name);

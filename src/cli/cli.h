@@ -35,6 +35,8 @@ struct command {
     const char *name, *summary;
     const char *about; /* more lines for --help, or NULL */
     bool device;       /* opens one before `run` */
+    const char *words; /* what help calls the arguments that are no options, "FILE..."; NULL: there are none. Their
+                          number is for `run` to check, in cli->args */
     const struct option_group *groups;
     enum rvk_status (*run)(struct cli *cli);
 };

@@ -62,7 +62,8 @@ static void print_limits(void) {
 }
 
 static void print_help(const struct command *command, const struct option_group *groups) {
-    printf("resnet-vk %s: %s\n\nUsage: resnet-vk %s [options]\n", command->name, command->summary, command->name);
+    printf("resnet-vk %s: %s\n\nUsage: resnet-vk %s%s%s [options]\n", command->name, command->summary, command->name,
+           command->words ? " " : "", command->words ? command->words : "");
     if (command->about)
         printf("\n%s", command->about);
     args_help(groups, stdout);
@@ -159,6 +160,8 @@ static enum rvk_status run_command(const struct command *command, int count, cha
         return RVK_OK;
     }
     enum rvk_status status = (enum rvk_status)args_parse(&cli.args, groups, count, arguments, "config");
+    if (status == RVK_OK && !command->words)
+        status = (enum rvk_status)args_refuse_words(&cli.args);
     if (status == RVK_OK && cli.common.print_config)
         args_print(&cli.args, (const char *const[]){"config", "print-config", "help", NULL}, stdout);
     else if (status == RVK_OK)

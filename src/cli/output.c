@@ -65,10 +65,19 @@ json_t *cli_device(const struct rvk_device *device) {
                      limits, "lowered_from", lowered);
 }
 
+static json_t *all_words(const struct args *args) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < args->word_count; i++)
+        json_array_append_new(list, json_string(args->words[i]));
+    return list;
+}
+
 json_t *cli_record(const struct cli *cli, json_t *options) {
     json_t *record =
         json_pack("{s:i, s:s, s:s, s:s, s:o}", "schema", 1, "program", "resnet-vk", "version", rvk_version(), "command",
                   cli->command->name, "options", options ? options : all_options(&cli->args));
+    if (cli->args.word_count)
+        json_object_set_new(record, "arguments", all_words(&cli->args));
     if (cli->context) {
         struct rvk_device device;
         rvk_get_device(cli->context, &device);
