@@ -15,7 +15,8 @@ allowed() {
         family=$(basename "$2" | sed 's/[_.].*//')
         echo ir base "ops/${family}_*" ;;
     exec) echo exec ir vk base ;;
-    data) echo data base ;;
+    picture) echo picture base ;;
+    data) echo data picture base ;;
     model) echo model ir base ;;
     train) echo train model data exec ir base ;;
     api) echo api train model data exec ir vk base resnet_vk.h ;;
