@@ -2,6 +2,7 @@
 #ifndef RVK_TEST_PROGRAM_H
 #define RVK_TEST_PROGRAM_H
 
+#include "folder.h"
 #include "test.h"
 
 #include <jansson.h>

@@ -5,9 +5,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-static char folder[] = "/tmp/test_bench_XXXXXX";
 
 #define CONV "--op conv2d --shape 'x=4x8x8x8 weight=3x3x8x16 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1'"
 #define RELU "--op relu --shape x=2x16x16x5"
@@ -213,18 +210,6 @@ static void test_compare_refusals(void **state) {
     assert_int_equal(run("bench --model resnet8 --compare %s/before.json 2>&1", folder), 3);
     expect(3, "its model is absent, not \"resnet8\"");
     json_decref(record);
-}
-
-static int make_folder(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    char line[64];
-    snprintf(line, sizeof line, "rm -r %s", folder);
-    return system(line);
 }
 
 int main(void) {

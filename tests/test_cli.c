@@ -5,9 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-static char folder[] = "/tmp/test_cli_XXXXXX";
 
 static int count_lines(void) {
     int lines = 0;
@@ -342,18 +339,6 @@ static void test_profile(void **state) {
     assert_string_equal(json_string_value(json_object_get(first, "ph")), "X");
     assert_true(json_is_number(json_object_get(first, "dur")));
     json_decref(trace);
-}
-
-static int make_folder(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    char line[64];
-    snprintf(line, sizeof line, "rm -r %s", folder);
-    return system(line);
 }
 
 int main(void) {

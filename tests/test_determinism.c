@@ -14,25 +14,21 @@
 enum { EPOCHS = 3, EPOCH_STEPS = 4, STEPS = EPOCHS * EPOCH_STEPS };
 
 static struct rvk_context *context;
-static char folder[] = "/tmp/test_determinism_XXXXXX", path[64];
+static char path[64];
 
 static int open_context(void **state) {
-    (void)state;
     struct rvk_open_options options = {.no_cache = true};
     if (rvk_open(&options, &context) != RVK_OK)
         fail_msg("%s", rvk_message());
-    if (!mkdtemp(folder))
+    if (make_folder(state) != 0)
         return -1;
     snprintf(path, sizeof path, "%s/last.safetensors", folder);
     return 0;
 }
 
 static int close_context(void **state) {
-    (void)state;
-    char line[64];
     rvk_close(context);
-    snprintf(line, sizeof line, "rm -r %s", folder);
-    return system(line);
+    return remove_folder(state);
 }
 
 static uint32_t setting(const char *name, uint32_t otherwise) {

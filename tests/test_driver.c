@@ -2,13 +2,10 @@
 #include "program.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #define TRAP "RESNET_VK_LOADER=" LOADER_TRAP " "
 
 enum { TRAPPED = 99 };
-
-static char folder[] = "/tmp/test_driver_XXXXXX";
 
 /* Runs "VARIABLES resnet-vk ARGUMENTS". */
 static int run_with(const char *variables, const char *arguments) {
@@ -139,18 +136,6 @@ static void software_only(void **state) {
         assert_null(strstr(output, "no GPU was found"));
     }
     json_decref(json);
-}
-
-static int make_folder(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    char line[64];
-    snprintf(line, sizeof line, "rm -r %s", folder);
-    return system(line);
 }
 
 int main(void) {

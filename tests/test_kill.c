@@ -25,7 +25,6 @@
 #define LAST "last.safetensors"
 enum { STEPS = 6, EPOCHS = 8, SAVE_STEPS = 2 };
 
-static char folder[] = "/tmp/test_kill_XXXXXX";
 static char run_folder[64], last[96], messages[64];
 static uint32_t draws;
 
@@ -234,9 +233,8 @@ static void test_kill(void **state) {
 
 /* The undisturbed run, which also fills the pipeline cache. */
 static int setup(void **state) {
-    (void)state;
     char cache[96], line[128];
-    if (!mkdtemp(folder))
+    if (make_folder(state) != 0)
         return -1;
     snprintf(cache, sizeof cache, "%s/cache", folder);
     if (mkdir(cache, 0700) != 0 || setenv("XDG_CACHE_HOME", cache, 1) != 0)
@@ -248,14 +246,7 @@ static int setup(void **state) {
     return reap(start()) ? system(line) : -1;
 }
 
-static int teardown(void **state) {
-    (void)state;
-    char line[64];
-    snprintf(line, sizeof line, "rm -r %s", folder);
-    return system(line);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_kill)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, remove_folder);
 }

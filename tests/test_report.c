@@ -3,10 +3,6 @@
 
 #include "program.h"
 
-#include <unistd.h>
-
-static char folder[] = "/tmp/resnet-vk-test-report-XXXXXX";
-
 static const char *file_of(const char *name) {
     static char path[256];
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -97,13 +93,11 @@ static void trouble_is_reported(void **state) {
 }
 
 static int setup(void **state) {
-    return mkdtemp(folder) ? mutant_setup(state) : -1;
+    return make_folder(state) == 0 ? mutant_setup(state) : -1;
 }
 
 static int teardown(void **state) {
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return mutant_teardown(state) | system(command);
+    return mutant_teardown(state) | remove_folder(state);
 }
 
 int main(void) {

@@ -11,8 +11,6 @@
 
 #define GENERATED "generated:count=96,classes=4,size=16"
 
-static char folder[] = "/tmp/test_signals_XXXXXX";
-
 static void sleep_ms(long ms) {
     nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
 }
@@ -154,18 +152,6 @@ static void test_reader_leaves(void **state) {
         wait_for(path, "stop");
         assert_resumes(path);
     }
-}
-
-static int make_folder(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    char line[64];
-    snprintf(line, sizeof line, "rm -r %s", folder);
-    return system(line);
 }
 
 int main(void) {

@@ -22,7 +22,6 @@
 #define TRAIN "train --device cpu "
 #define SMALL "--model resnet8 --data generated:count=48,classes=4,size=8 --batch 16 --eval-batch 32 --epochs 1 "
 
-static char folder[] = "/tmp/test_storage_XXXXXX";
 static bool mounts; /* this process may mount file systems, where nobody else sees them */
 
 static const char *in_folder(const char *name) {
@@ -337,9 +336,8 @@ static void keep_cache_of_driver(void) {
 }
 
 static int setup(void **state) {
-    (void)state;
     keep_cache_of_driver();
-    if (!mkdtemp(folder) || mkdir(in_folder("cache"), 0700) != 0)
+    if (make_folder(state) != 0 || mkdir(in_folder("cache"), 0700) != 0)
         return -1;
     mounts = may_mount();
     if (!mounts)
@@ -350,14 +348,11 @@ static int setup(void **state) {
 }
 
 static int teardown(void **state) {
-    (void)state;
-    char line[64];
     if (mounts) {
         umount(in_folder("disk"));
         umount(in_folder("home"));
     }
-    snprintf(line, sizeof line, "rm -r %s", folder);
-    return system(line);
+    return remove_folder(state);
 }
 
 int main(void) {

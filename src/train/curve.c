@@ -1,8 +1,10 @@
 /* curve: reads the history of a run from its log and draws it as SVG, two panels side by side. */
 #include "train/curve.h"
 
+#include "base/chart.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -119,27 +121,12 @@ static enum status read_history(const char *folder, struct history *history) {
 
 /* ---- axes ---- */
 
-struct axis {
-    double low, high, tick;
-};
-
-/* 1, 2 or 5 times a power of ten, so that `range` holds at most `most` of them. */
-static double tick_size(double range, double most) {
-    double power = pow(10, floor(log10(range / most)));
-    for (int i = 0; i < 3; i++) {
-        static const double factors[] = {1, 2, 5};
-        if (factors[i] * power * most >= range * (1 - 1e-9))
-            return factors[i] * power;
-    }
-    return 10 * power;
-}
-
 /* Whole epochs, from where the run began. */
 static struct axis x_axis(const struct history *history, const struct series *training) {
     const struct series *epochs = &history->epochs;
     double first = fmin(epochs->points[0].epoch - 1, floor(training->points[0].epoch));
     double last = epochs->points[epochs->count - 1].epoch;
-    return (struct axis){first, last, fmax(1, tick_size(last - first, 8))};
+    return (struct axis){first, last, fmax(1, chart_tick(last - first, 8))};
 }
 
 static void extend(const struct series *series, enum quantity quantity, double *low, double *high) {
@@ -162,10 +149,7 @@ static struct axis y_axis(const struct history *history, const struct series *tr
         extend(&(struct series){.points = (struct point *)&history->test, .count = 1}, quantity, &low, &high);
     if (quantity == LOSS)
         high = fmin(high, highest);
-    if (high - low < 1e-6)
-        low -= 0.5, high += 0.5;
-    double tick = tick_size(high - low, 6);
-    return (struct axis){floor(low / tick + 1e-9) * tick, ceil(high / tick - 1e-9) * tick, tick};
+    return chart_axis(low, high, 6);
 }
 
 /* ---- drawing ---- */
@@ -197,18 +181,6 @@ static void put_style(FILE *out) {
           out);
 }
 
-/* Characters that XML keeps for itself are replaced; control characters become '?'. */
-static void put_text(FILE *out, const char *text) {
-    for (; *text; text++) {
-        if (*text == '&')
-            fputs("&amp;", out);
-        else if (*text == '<')
-            fputs("&lt;", out);
-        else
-            fputc((unsigned char)*text < ' ' ? '?' : *text, out);
-    }
-}
-
 static double place_x(const struct panel *panel, double epoch) {
     return panel->left + PANEL_WIDTH * (epoch - panel->x.low) / (panel->x.high - panel->x.low);
 }
@@ -219,7 +191,7 @@ static double place_y(const struct panel *panel, double value) {
 
 static void put_y_axis(const struct panel *panel) {
     const struct axis *y = &panel->y;
-    int decimals = y->tick < 1 ? (int)ceil(-log10(y->tick) - 1e-9) : 0;
+    int decimals = chart_decimals(y);
     for (int i = 0; y->low + i * y->tick <= y->high + y->tick / 2; i++) {
         double value = y->low + i * y->tick + 0.0, at = place_y(panel, value);
         fprintf(panel->out,
@@ -312,20 +284,20 @@ static void put_panel(FILE *out, const struct history *history, enum quantity qu
 }
 
 static void put_title(FILE *out, const struct history *history) {
-    put_text(out, text(history->start, "model"));
+    text_escape(out, text(history->start, "model"));
     fputs(" on ", out);
-    put_text(out, text(json_object_get(history->start, "options"), "data"));
+    text_escape(out, text(json_object_get(history->start, "options"), "data"));
 }
 
 static void put_note(FILE *out, const struct history *history) {
     json_t *options = json_object_get(history->start, "options");
     fprintf(out, "%.0f training images, batch %.0f, ", number(history->start, "train_images"),
             number(options, "batch"));
-    put_text(out, text(options, "optimizer"));
+    text_escape(out, text(options, "optimizer"));
     fputs(", ", out);
-    put_text(out, text(options, "schedule"));
+    text_escape(out, text(options, "schedule"));
     fputs("; ", out);
-    put_text(out, text(json_object_get(history->start, "device"), "name"));
+    text_escape(out, text(json_object_get(history->start, "device"), "name"));
 }
 
 static void put_picture(FILE *out, const struct history *history) {
