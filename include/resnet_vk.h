@@ -295,15 +295,28 @@ enum rvk_status rvk_train(struct rvk_context *context, const struct rvk_train_op
 
 struct rvk_model;
 
+struct rvk_load_options {
+    uint32_t batch; /* images that are computed at a time: 256 */
+    /* What only a checkpoint says itself; of one, another model's name is an error, and the next two are not used. */
+    const char *model; /* "resnet18"; default: the one of rvk_model_names that the tensors fit */
+    const char *style; /* "torch" */
+    uint32_t size;     /* height and width of the images: 224 for an ImageNet network, otherwise 32 */
+};
+
 /*
- * Loads weights, running statistics and normalization from a checkpoint. RVK_DATA when the file is no checkpoint of a
- * run, RVK_MEMORY. `batch` images are computed at a time (0: 256). Free with rvk_free_model, before the context.
+ * Loads weights, running statistics and normalization from a checkpoint of a run; or only weights and statistics from a
+ * file of another program: a safetensors file (floats of 16, 32 or 64 bits) or the index of several
+ * (*.safetensors.index.json), whose tensors are called as torchvision, timm or Hugging Face's microsoft/resnet-* call
+ * them. Number of classes and channels are then those of the tensors, and images are normalized as is usual for
+ * ImageNet. RVK_DATA with a sentence that names the tensors that are missing, superfluous or of another shape;
+ * RVK_USAGE for a model that there is not; RVK_MEMORY. Free with rvk_free_model, before the context.
  */
-enum rvk_status rvk_load_model(struct rvk_context *context, const char *path, uint32_t batch, struct rvk_model **model);
+enum rvk_status rvk_load_model(struct rvk_context *context, const char *path, const struct rvk_load_options *options,
+                               struct rvk_model **model);
 void rvk_free_model(struct rvk_model *model);
 
 void rvk_get_model_info(const struct rvk_model *model, struct rvk_model_info *info);
-/* The spec of the data set that it was trained on. */
+/* The spec of the data set that it was trained on; "" when the file does not say it. */
 const char *rvk_model_data(const struct rvk_model *model);
 
 struct rvk_evaluation {

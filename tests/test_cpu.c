@@ -173,7 +173,8 @@ static void goes_on_elsewhere(void **state) {
 static void evaluate(struct rvk_context *context, const struct rvk_data *data, struct rvk_evaluation *evaluation,
                      float *probabilities) {
     struct rvk_model *model;
-    if (rvk_load_model(context, in_folder("run/last.safetensors"), 32, &model) != RVK_OK ||
+    if (rvk_load_model(context, in_folder("run/last.safetensors"), &(struct rvk_load_options){.batch = 32}, &model) !=
+            RVK_OK ||
         rvk_evaluate(model, data, 0, 0, evaluation, NULL, NULL) != RVK_OK ||
         rvk_predict(model, data, 3, 5, probabilities) != RVK_OK)
         fail_msg("%s", rvk_message());

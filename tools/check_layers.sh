@@ -18,8 +18,9 @@ allowed() {
     picture) echo picture base ;;
     data) echo data picture base ;;
     model) echo model ir base ;;
-    train) echo train model data exec ir base ;;
-    api) echo api train model data exec ir vk base resnet_vk.h ;;
+    weights) echo weights data model ir base ;;
+    train) echo train weights model data exec ir base ;;
+    api) echo api train weights model data exec ir vk base resnet_vk.h ;;
     cli) echo cli base resnet_vk.h ;;
     *) echo "" ;;
     esac

@@ -1,8 +1,12 @@
 /* api: a trained model: evaluation and prediction. */
 #include "api/internal.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "train/evaluate.h"
+#include "train/feed.h"
+#include "train/parameters.h"
+#include "weights/weights.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -31,10 +35,12 @@ static enum status read_data_spec(const struct checkpoint *checkpoint, char **sp
     return *spec ? STATUS_OK : fail(STATUS_MEMORY, "out of memory for the name of the data set");
 }
 
-static enum status load(struct rvk_model *model, const struct checkpoint *checkpoint) {
-    if (!checkpoint->model.name || checkpoint->normalization == NORMALIZATION_NONE)
-        return fail(STATUS_DATA, "%s does not say which model it holds and how images are normalized",
-                    checkpoint->file.path);
+static enum status load_checkpoint(struct rvk_model *model, const struct checkpoint *checkpoint, const char *name) {
+    if (name && strcmp(name, checkpoint->model.name) != 0)
+        return fail(STATUS_USAGE, "%s is a checkpoint of %s, not of %s", checkpoint->file.path, checkpoint->model.name,
+                    name);
+    if (checkpoint->normalization == NORMALIZATION_NONE)
+        return fail(STATUS_DATA, "%s does not say how images are normalized", checkpoint->file.path);
     model->mean_per_pixel = checkpoint->normalization == NORMALIZATION_PIXEL;
     TRY(read_data_spec(checkpoint, &model->data));
     TRY(model_create(&checkpoint->model, &model->model));
@@ -42,22 +48,58 @@ static enum status load(struct rvk_model *model, const struct checkpoint *checkp
     return checkpoint_load(checkpoint, &model->model, model->store, CHECKPOINT_WEIGHTS);
 }
 
-static enum status load_file(struct rvk_context *context, const char *path, uint32_t batch, struct rvk_model **out) {
-    struct checkpoint checkpoint = {0};
-    TRY(memory_zeroed(1, sizeof **out, out));
-    (*out)->context = context;
-    (*out)->batch = batch ? batch : 256;
-    enum status status = checkpoint_open(path, &checkpoint);
+/* What is not said beside the weights: the options say it, or the weights themselves. */
+static enum status load_weights(struct rvk_model *model, const struct weights *weights,
+                                const struct rvk_load_options *options) {
+    const struct safetensors_tensor **tensors;
+    struct model_options given;
+    TRY(api_model_options(options->model, options->style, options->size, &given));
+    given.name = api_text(options->model, NULL);
+    TRY(weights_describe(weights, &given, &given));
+    TRY(model_create(&given, &model->model));
+    TRY(memory_zeroed(model->model.count, sizeof *tensors, &tensors));
+    enum status status = weights_match(weights, &model->model, NULL, tensors);
     if (status == STATUS_OK)
-        status = load(*out, &checkpoint);
+        status = store_create(model->context->device, &model->store);
+    if (status == STATUS_OK)
+        status = parameters_load(&model->model, tensors, model->store);
+    free(tensors);
+    TRY(status);
+    log_info("%s does not say how images are normalized: as is usual for ImageNet", weights->path);
+    TRY(feed_imagenet_normalization(model->store, model->model.options.channels));
+    return memory_zeroed(1, 1, &model->data);
+}
+
+static enum status load_file(struct rvk_model *model, const char *path, const struct rvk_load_options *options) {
+    struct weights weights;
+    struct checkpoint checkpoint = {0};
+    enum status status;
+    TRY(weights_open(path, &weights));
+    if (weights.file_count == 1 && checkpoint_is(&weights.files[0])) {
+        status = checkpoint_take(&weights.files[0], &checkpoint);
+        if (status == STATUS_OK)
+            status = load_checkpoint(model, &checkpoint, options->model);
+    } else {
+        status = load_weights(model, &weights, options);
+    }
     checkpoint_close(&checkpoint);
+    weights_close(&weights);
     return status;
 }
 
-enum rvk_status rvk_load_model(struct rvk_context *context, const char *path, uint32_t batch,
+static enum status load(struct rvk_context *context, const char *path, const struct rvk_load_options *options,
+                        struct rvk_model **model) {
+    TRY(memory_zeroed(1, sizeof **model, model));
+    (*model)->context = context;
+    (*model)->batch = options->batch ? options->batch : 256;
+    return load_file(*model, path, options);
+}
+
+enum rvk_status rvk_load_model(struct rvk_context *context, const char *path, const struct rvk_load_options *options,
                                struct rvk_model **model) {
+    static const struct rvk_load_options defaults;
     *model = NULL;
-    enum status status = load_file(context, path, batch, model);
+    enum status status = load(context, path, options ? options : &defaults, model);
     if (status != STATUS_OK) {
         rvk_free_model(*model);
         *model = NULL;

@@ -4,19 +4,22 @@
 #include <stdlib.h>
 
 static struct values {
-    const char *weights, *data;
-    uint32_t batch, count;
+    const char *weights, *data, *model, *style;
+    uint32_t batch, count, size;
     bool training;
 } values;
 
 #define OPTION(type, name, field, value, initial, help, minimum, maximum)                                              \
     { name, type, offsetof(struct values, field), value, initial, help, minimum, maximum }
 static const struct option options[] = {
-    OPTION(OPTION_TEXT, "weights", weights, "FILE", NULL, "a checkpoint of 'resnet-vk train'", 0, 0),
+    OPTION(OPTION_TEXT, "weights", weights, "FILE", NULL, "a checkpoint, or weights of another program", 0, 0),
     OPTION(OPTION_TEXT, "data", data, "SPEC", NULL, "data set; as in training if not given", 0, 0),
     OPTION(OPTION_FLAG, "training", training, NULL, NULL, "its training images instead of its test images", 0, 0),
     OPTION(OPTION_WHOLE, "count", count, "N", "0", "only the first images; 0: all", 0, UINT32_MAX),
     OPTION(OPTION_WHOLE, "batch", batch, "N", "256", "images a step", 1, 65536),
+    OPTION(OPTION_TEXT, "model", model, "NAME", NULL, "of weights that do not say it; else it is found by names", 0, 0),
+    OPTION(OPTION_CHOICE, "style", style, "torch|keras", "torch", "of such a model", 0, 0),
+    OPTION(OPTION_WHOLE, "size", size, "N", "0", "height and width of its images; 0: its usual ones", 0, 4096),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
 static const struct option_group groups[] = {{"What to evaluate", options, &values}, {NULL, NULL, NULL}};
@@ -71,9 +74,12 @@ static enum rvk_status evaluate(struct cli *cli, struct rvk_model *model, struct
 static enum rvk_status run(struct cli *cli) {
     struct rvk_model *model = NULL;
     struct rvk_data *data = NULL;
+    const struct rvk_load_options load = {values.batch, values.model, values.style, values.size};
     if (!values.weights)
         return cli_fail(RVK_USAGE, "eval needs --weights FILE");
-    enum rvk_status status = rvk_load_model(cli->context, values.weights, values.batch, &model);
+    enum rvk_status status = rvk_load_model(cli->context, values.weights, &load, &model);
+    if (status == RVK_OK && !values.data && !*rvk_model_data(model))
+        status = cli_fail(RVK_USAGE, "%s does not say what it was trained on: eval needs --data SPEC", values.weights);
     if (status == RVK_OK)
         status = rvk_open_data(values.data ? values.data : rvk_model_data(model), values.training, &data);
     if (status == RVK_OK)

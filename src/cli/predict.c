@@ -6,15 +6,15 @@
 #include <unistd.h>
 
 static struct values {
-    const char *weights, *data, *pictures;
-    uint32_t first, count, top;
+    const char *weights, *data, *pictures, *model, *style;
+    uint32_t first, count, top, size;
     bool training;
 } values;
 
 #define OPTION(type, name, field, value, initial, help, minimum, maximum)                                              \
     { name, type, offsetof(struct values, field), value, initial, help, minimum, maximum }
 static const struct option options[] = {
-    OPTION(OPTION_TEXT, "weights", weights, "FILE", NULL, "a checkpoint of 'resnet-vk train'", 0, 0),
+    OPTION(OPTION_TEXT, "weights", weights, "FILE", NULL, "a checkpoint, or weights of another program", 0, 0),
     OPTION(OPTION_TEXT, "data", data, "SPEC", NULL, "data set; as in training if not given", 0, 0),
     OPTION(OPTION_FLAG, "training", training, NULL, NULL, "its training images instead of its test images", 0, 0),
     OPTION(OPTION_WHOLE, "first", first, "N", "0", "number of the first image", 0, UINT32_MAX),
@@ -22,6 +22,9 @@ static const struct option options[] = {
     OPTION(OPTION_WHOLE, "top", top, "N", "3", "how many classes to name", 1, 1000),
     OPTION(OPTION_CHOICE, "pictures", pictures, "auto|always|never", "auto", "draw the images; auto: on a terminal", 0,
            0),
+    OPTION(OPTION_TEXT, "model", model, "NAME", NULL, "of weights that do not say it; else it is found by names", 0, 0),
+    OPTION(OPTION_CHOICE, "style", style, "torch|keras", "torch", "of such a model", 0, 0),
+    OPTION(OPTION_WHOLE, "size", size, "N", "0", "height and width of its images; 0: its usual ones", 0, 4096),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
 static const struct option_group groups[] = {{"What to predict", options, &values}, {NULL, NULL, NULL}};
@@ -133,8 +136,12 @@ static enum rvk_status run(struct cli *cli) {
     struct rvk_data *data = NULL;
     if (!values.weights)
         return cli_fail(RVK_USAGE, "predict needs --weights FILE");
-    uint32_t batch = values.count < 256 ? values.count : 256;
-    enum rvk_status status = rvk_load_model(cli->context, values.weights, batch, &model);
+    const struct rvk_load_options load = {values.count < 256 ? values.count : 256, values.model, values.style,
+                                          values.size};
+    enum rvk_status status = rvk_load_model(cli->context, values.weights, &load, &model);
+    if (status == RVK_OK && !values.data && !*rvk_model_data(model))
+        status =
+            cli_fail(RVK_USAGE, "%s does not say what it was trained on: predict needs --data SPEC", values.weights);
     if (status == RVK_OK)
         status = rvk_open_data(values.data ? values.data : rvk_model_data(model), values.training, &data);
     if (status == RVK_OK)

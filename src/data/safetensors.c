@@ -214,6 +214,10 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
 
 /* ---- values ---- */
 
+const char *safetensors_dtype_name(enum safetensors_dtype dtype) {
+    return dtypes[dtype].name;
+}
+
 uint64_t safetensors_count(const struct safetensors_tensor *tensor) {
     return tensor->size / dtypes[tensor->dtype].size;
 }

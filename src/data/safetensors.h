@@ -67,6 +67,9 @@ void safetensors_destroy(struct safetensors *file); /* accepts a zeroed one */
 const struct safetensors_tensor *safetensors_find(const struct safetensors *file, const char *name);
 const char *safetensors_metadata(const struct safetensors *file, const char *key);
 
+/* "F32". */
+const char *safetensors_dtype_name(enum safetensors_dtype dtype);
+
 /* Number of values, and the values as double (64-bit integers beyond 2^53 are rounded). */
 uint64_t safetensors_count(const struct safetensors_tensor *tensor);
 void safetensors_values(const struct safetensors_tensor *tensor, double *values);

@@ -235,6 +235,16 @@ static enum status describe(struct checkpoint *out) {
     return status;
 }
 
+bool checkpoint_is(const struct safetensors *file) {
+    return safetensors_metadata(file, KEY("model")) != NULL;
+}
+
+enum status checkpoint_take(struct safetensors *file, struct checkpoint *out) {
+    *out = (struct checkpoint){.file = *file};
+    memset(file, 0, sizeof *file);
+    return describe(out);
+}
+
 enum status checkpoint_open(const char *path, struct checkpoint *out) {
     memset(out, 0, sizeof *out);
     TRY(safetensors_read(path, &out->file));

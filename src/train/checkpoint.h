@@ -52,6 +52,10 @@ struct checkpoint {
 };
 
 CHECKED enum status checkpoint_open(const char *path, struct checkpoint *out);
+/* Whether it says that it is a checkpoint of this program's, and not only a model's weights. */
+bool checkpoint_is(const struct safetensors *file);
+/* Takes over a file that was read already; *file is then empty, also on failure. */
+CHECKED enum status checkpoint_take(struct safetensors *file, struct checkpoint *out);
 /* From memory; `bytes` must stay until checkpoint_close. `name` stands for the path in sentences. */
 CHECKED enum status checkpoint_parse(const char *name, const uint8_t *bytes, size_t size, struct checkpoint *out);
 void checkpoint_close(struct checkpoint *checkpoint); /* accepts a zeroed one */

@@ -31,6 +31,20 @@ static enum status write(struct store *store, const char *name, struct shape sha
     return values_write(store, name, tensor_bytes(&tensor), 0, shape, dense);
 }
 
+enum status feed_imagenet_normalization(struct store *store, uint32_t channels) {
+    enum { CHANNELS = 3 };
+    static const double means[CHANNELS] = {0.485, 0.456, 0.406}, deviations[CHANNELS] = {0.229, 0.224, 0.225};
+    double mean[CHANNELS], scale[CHANNELS];
+    if (channels != CHANNELS)
+        return fail(STATUS_DATA, "there is no usual normalization of images with %u channels", channels);
+    for (uint32_t c = 0; c < CHANNELS; c++) {
+        mean[c] = 255 * means[c];
+        scale[c] = 1 / (255 * deviations[c]);
+    }
+    TRY(write(store, "normalize.mean", shape_vector(CHANNELS), mean));
+    return write(store, "normalize.scale", shape_vector(CHANNELS), scale);
+}
+
 enum status feed_normalization(struct store *store, const struct dataset *data, uint32_t count, bool per_pixel) {
     struct shape image = {{1, data->height, data->width, data->channels}}, vector = shape_vector(data->channels);
     size_t pixels = (size_t)shape_count(image);

@@ -28,4 +28,8 @@ CHECKED enum status feed_images(struct store *store, const char *set, uint32_t c
  */
 CHECKED enum status feed_normalization(struct store *store, const struct dataset *data, uint32_t count, bool per_pixel);
 
+/* Writes the usual normalization of ImageNet's images, whose values are in 0 to 255 here. STATUS_DATA but for three
+ * channels. */
+CHECKED enum status feed_imagenet_normalization(struct store *store, uint32_t channels);
+
 #endif

@@ -75,6 +75,21 @@ enum status parameters_read(const struct model *model, struct store *store, cons
     return status;
 }
 
+enum status parameters_load(const struct model *model, const struct safetensors_tensor *const *tensors,
+                            struct store *store) {
+    for (size_t i = 0; i < model->count; i++) {
+        double *file;
+        if (!tensors[i])
+            continue;
+        TRY(new_values(&model->parameters[i], &file));
+        safetensors_values(tensors[i], file);
+        enum status status = parameters_write(model, store, "parameters", i, file);
+        free(file);
+        TRY(status);
+    }
+    return STATUS_OK;
+}
+
 enum status parameters_write(const struct model *model, struct store *store, const char *root, size_t index,
                              const double *file) {
     double *dense;

@@ -7,6 +7,7 @@
 #ifndef RVK_TRAIN_PARAMETERS_H
 #define RVK_TRAIN_PARAMETERS_H
 
+#include "data/safetensors.h"
 #include "exec/store.h"
 #include "model/model.h"
 
@@ -18,6 +19,11 @@ CHECKED enum status parameters_read(const struct model *model, struct store *sto
                                     double *file);
 CHECKED enum status parameters_write(const struct model *model, struct store *store, const char *root, size_t index,
                                      const double *file);
+
+/* Writes the tensors that are not NULL, each as the value of the parameter with its place in the array. They have the
+ * parameters' shapes in files and hold floats (see weights_match). */
+CHECKED enum status parameters_load(const struct model *model, const struct safetensors_tensor *const *tensors,
+                                    struct store *store);
 
 /* Any part of a float value, `offset` bytes in, as dense numbers in device order. values_write makes a value that is
  * missing, with `whole` bytes. */

@@ -1,0 +1,16 @@
+/* weights: what its files share. */
+#ifndef RVK_WEIGHTS_INTERNAL_H
+#define RVK_WEIGHTS_INTERNAL_H
+
+#include "weights/weights.h"
+
+/* A block to be freed with the weights. It is freed at once when there is no memory to remember it. */
+CHECKED enum status weights_keep(struct weights *weights, void *block);
+
+/* Appends a tensor under the name that it has in the file. */
+CHECKED enum status weights_append(struct weights *weights, const struct safetensors_tensor *tensor);
+
+/* Gives every tensor its name, and leaves out those that no model has. */
+CHECKED enum status names_translate(struct weights *weights);
+
+#endif
