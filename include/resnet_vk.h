@@ -243,6 +243,16 @@ struct rvk_train_options {
     uint32_t early_stop;    /* stop after so many epochs that were not the best; 0: never */
     double target_accuracy; /* RVK_MISMATCH when the test accuracy ends below; 0: none */
 
+    /*
+     * Fine-tuning. What comes before the layer `freeze_until` ("layer4", "layer4.1", "fc") keeps its weights: their
+     * gradients are not computed, and its batch normalization uses the running statistics and leaves them as they are.
+     */
+    const char *freeze_until; /* NULL: everything is trained */
+    bool freeze_norm;   /* all batch normalization uses the running statistics; gammas and betas are still trained */
+    double layer_decay; /* the parts of a network (stem, stages, head) learn at different rates: each at that of the
+                           next one towards the head times this, above 0; 1 */
+    double head_rate;   /* the learning rate of the head as a multiple, above 0; 1 */
+
     const char *out; /* folder for last.safetensors, best.safetensors, log.jsonl, log.csv; NULL: nothing is written */
     bool overwrite;  /* replace the run that is in `out` */
     const char *resume;  /* a checkpoint of a run: its options are used; only epochs (when not 0), out and what follows

@@ -1,6 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// g += weight_decay w; v = momentum v + g; w -= rate (nesterov ? g + momentum v : v).
+// g += weight_decay w; v = momentum v + g; w -= rate (nesterov ? g + momentum v : v), with hyper = (learning rate, .., ..,
+// skip) and rate = learning rate * lr_scale.
 #include "tensor.glsl"
 
 layout(local_size_x = 64) in;
@@ -12,18 +13,20 @@ layout(push_constant) uniform Push {
     uint quads;
     float momentum, weight_decay;
     uint nesterov;
+    float lr_scale;
 };
 
 void main() {
     uint i = linear_index();
-    vec4 rate = LOAD(hyper, 0u);
-    if (i >= quads || rate.w != 0.0)
+    vec4 hypers = LOAD(hyper, 0u);
+    if (i >= quads || hypers.w != 0.0)
         return;
+    precise float rate = hypers.x * lr_scale;
     vec4 w = parameters[i];
     precise vec4 g = LOAD(gradients, i) + weight_decay * w;
     precise vec4 v = momentum * velocity[i] + g;
     precise vec4 step = nesterov != 0u ? g + momentum * v : v;
-    precise vec4 next = w - rate.x * step;
+    precise vec4 next = w - rate * step;
     velocity[i] = v;
     parameters[i] = next;
 }

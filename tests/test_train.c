@@ -130,6 +130,16 @@ static void test_resume_accumulated(void **state) {
     resume_equality("accumulated", options);
 }
 
+static void test_resume_finetuned(void **state) {
+    (void)state;
+    struct rvk_train_options options = small();
+    options.freeze_until = "layer2";
+    options.freeze_norm = true;
+    options.layer_decay = 0.5;
+    options.head_rate = 2;
+    resume_equality("finetuned", options);
+}
+
 /* ---- callbacks ---- */
 
 struct seen {
@@ -347,11 +357,11 @@ static void test_refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume_sgd),         cmocka_unit_test(test_resume_adam),
-        cmocka_unit_test(test_resume_accumulated), cmocka_unit_test(test_accumulate),
-        cmocka_unit_test(test_callbacks),          cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_early_stop),         cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_save_steps),         cmocka_unit_test(test_best_comes_first),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_resume_accumulated), cmocka_unit_test(test_resume_finetuned),
+        cmocka_unit_test(test_accumulate),         cmocka_unit_test(test_callbacks),
+        cmocka_unit_test(test_interrupt),          cmocka_unit_test(test_early_stop),
+        cmocka_unit_test(test_counters),           cmocka_unit_test(test_save_steps),
+        cmocka_unit_test(test_best_comes_first),   cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
 }

@@ -51,6 +51,8 @@ void train_options_fill(struct rvk_train_options *options) {
     set_real(&options->momentum, 0.9);
     set_real(&options->weight_decay, default_decay(options));
     set_real(&options->factor, 0.1);
+    set_real(&options->layer_decay, 1);
+    set_real(&options->head_rate, 1);
 }
 
 /* ---- record ---- */
@@ -67,16 +69,17 @@ struct field {
     { #name, FIELD_##type, offsetof(struct rvk_train_options, name) }
 /* The options that belong to the run and not to one call. */
 static const struct field fields[] = {
-    FIELD(TEXT, model),           FIELD(TEXT, style),       FIELD(TEXT, data),
-    FIELD(WHOLE, train_limit),    FIELD(WHOLE, test_limit), FIELD(REAL, validation_split),
-    FIELD(TEXT, normalize),       FIELD(TEXT, augment),     FIELD(WHOLE, shift),
-    FIELD(WHOLE, epochs),         FIELD(WHOLE, batch),      FIELD(WHOLE, eval_batch),
-    FIELD(WHOLE, seed),           FIELD(TEXT, optimizer),   FIELD(REAL, learning_rate),
-    FIELD(REAL, momentum),        FIELD(BOOL, nesterov),    FIELD(REAL, weight_decay),
-    FIELD(TEXT, decay),           FIELD(TEXT, schedule),    FIELD(REAL, warmup),
-    FIELD(REAL, factor),          FIELD(TEXT, drops),       FIELD(WHOLE, patience),
-    FIELD(REAL, label_smoothing), FIELD(WHOLE, early_stop), FIELD(REAL, target_accuracy),
-    FIELD(WHOLE, accumulate),
+    FIELD(TEXT, model),           FIELD(TEXT, style),        FIELD(TEXT, data),
+    FIELD(WHOLE, train_limit),    FIELD(WHOLE, test_limit),  FIELD(REAL, validation_split),
+    FIELD(TEXT, normalize),       FIELD(TEXT, augment),      FIELD(WHOLE, shift),
+    FIELD(WHOLE, epochs),         FIELD(WHOLE, batch),       FIELD(WHOLE, eval_batch),
+    FIELD(WHOLE, seed),           FIELD(TEXT, optimizer),    FIELD(REAL, learning_rate),
+    FIELD(REAL, momentum),        FIELD(BOOL, nesterov),     FIELD(REAL, weight_decay),
+    FIELD(TEXT, decay),           FIELD(TEXT, schedule),     FIELD(REAL, warmup),
+    FIELD(REAL, factor),          FIELD(TEXT, drops),        FIELD(WHOLE, patience),
+    FIELD(REAL, label_smoothing), FIELD(WHOLE, early_stop),  FIELD(REAL, target_accuracy),
+    FIELD(WHOLE, accumulate),     FIELD(TEXT, freeze_until), FIELD(BOOL, freeze_norm),
+    FIELD(REAL, layer_decay),     FIELD(REAL, head_rate),
 };
 
 static json_t *write_field(const struct field *field, const void *value) {
@@ -126,9 +129,11 @@ static bool read_field(const struct field *field, json_t *json, void *value) {
 
 enum status train_options_read(struct rvk_train_options *options, const char *json, void **keep) {
     json_t *object = json_loads(json, 0, NULL);
+    json_t *added = json_pack("{s:i, s:n, s:b, s:f, s:f}", "accumulate", 1, "freeze_until", "freeze_norm", 0,
+                              "layer_decay", 1.0, "head_rate", 1.0); /* records of version 0.1.0 lack them */
     *keep = object;
-    if (object && !json_object_get(object, "accumulate")) /* records of version 0.1.0 do not have it */
-        json_object_set_new(object, "accumulate", json_integer(1));
+    json_object_update_missing(object, added);
+    json_decref(added);
     for (size_t i = 0; i < COUNT(fields); i++)
         if (!read_field(&fields[i], json_object_get(object, fields[i].name), (char *)options + fields[i].offset))
             return fail(STATUS_DATA, "the recorded options have no usable value for %s", fields[i].name);
@@ -165,6 +170,10 @@ static enum status check_numbers(const struct rvk_train_options *options) {
     if (!(options->label_smoothing >= 0 && options->label_smoothing < 1))
         return fail(STATUS_USAGE, "the label smoothing must be at least 0 and below 1, not %g",
                     options->label_smoothing);
+    if (!(options->layer_decay > 0 && options->layer_decay <= 1))
+        return fail(STATUS_USAGE, "the layer decay must be above 0 and at most 1, not %g", options->layer_decay);
+    if (!(options->head_rate > 0 && isfinite(options->head_rate)))
+        return fail(STATUS_USAGE, "the rate of the head must be above 0, not %g", options->head_rate);
     return STATUS_OK;
 }
 
@@ -211,6 +220,9 @@ static enum status convert_step(const struct rvk_train_options *options, struct 
     step->nesterov = options->nesterov;
     step->weight_decay = options->weight_decay;
     step->decay = decay == 0 ? DECAY_ALL : DECAY_KERNELS;
+    step->freeze_norm = options->freeze_norm;
+    step->layer_decay = options->layer_decay;
+    step->head_rate = options->head_rate;
     return STATUS_OK;
 }
 
@@ -226,6 +238,7 @@ enum status train_options_convert(const struct rvk_train_options *options, struc
         .eval_batch = options->eval_batch,
         .seed = options->seed,
         .early_stop = options->early_stop,
+        .freeze_until = options->freeze_until,
         .out = options->out,
         .overwrite = options->overwrite,
         .save_every = options->save_every,

@@ -60,6 +60,14 @@ static const struct option run_options[] = {
            0, 100000),
     OPTION(OPTION_REAL, "target-accuracy", train.target_accuracy, "X", "0",
            "exit with 1 when the test accuracy is below", 0, 1),
+    OPTION(OPTION_TEXT, "freeze-until", train.freeze_until, "LAYER", NULL,
+           "what comes before this layer (layer4, layer4.1, fc) is not trained", 0, 0),
+    OPTION(OPTION_FLAG, "freeze-norm", train.freeze_norm, NULL, NULL,
+           "batch normalization uses its running statistics, and keeps them", 0, 0),
+    OPTION(OPTION_REAL, "layer-decay", train.layer_decay, "X", "1",
+           "each part of the network (stem, layer1, ..., head) learns at X times the rate of the next", 1e-6, 1),
+    OPTION(OPTION_REAL, "head-rate", train.head_rate, "X", "1", "multiple of the rate at which the head learns", 1e-6,
+           1e6),
     END,
 };
 static const struct option call_options[] = {

@@ -28,7 +28,8 @@ static tensor_id list_parameter(struct builder *builder, const struct parameter 
 /* The value of parameter LAYER.FIELD. */
 static tensor_id parameter(struct builder *builder, const char *layer, const char *field, enum parameter_class class,
                            struct shape shape, enum initial initial, double scale) {
-    struct parameter wanted = {.class = class, .shape = shape, .initial = initial, .scale = scale};
+    struct parameter wanted = {
+        .class = class, .shape = shape, .initial = initial, .scale = scale, .group = builder->group};
     snprintf(wanted.name, sizeof wanted.name, "%s%s.%s", builder->prefix, layer, field);
     if (builder->listing)
         return list_parameter(builder, &wanted);
@@ -126,10 +127,22 @@ tensor_id layer_max_pool(struct builder *builder, tensor_id x, struct kernel win
 
 struct norm {
     tensor_id gamma, beta, running_mean, running_variance;
+    bool running; /* normalizes by the running statistics also in training, and leaves them as they are */
 };
+
+/* Whether parameter LAYER.FIELD keeps its value in training. */
+static bool frozen(const struct builder *builder, const char *layer, const char *field) {
+    char name[64];
+    if (builder->listing)
+        return false;
+    snprintf(name, sizeof name, "%s%s.%s", builder->prefix, layer, field);
+    return (size_t)model_find(builder->model, name) < builder->network->frozen;
+}
 
 static struct norm norm(struct builder *builder, const char *name, uint32_t channels) {
     return (struct norm){
+        .running = !builder->listing &&
+                   (!builder->training || builder->network->freeze_norm || frozen(builder, name, "weight")),
         .gamma = vector(builder, name, "weight", channels, 1),
         .beta = vector(builder, name, "bias", channels, 0),
         .running_mean = statistic(builder, name, "running_mean", channels, 0),
@@ -152,17 +165,21 @@ static tensor_id normalize_batch(struct builder *builder, tensor_id x, struct no
                        ATTRIBUTES({"epsilon", epsilon(builder)}, {"relu", relu}, {"training", 1}));
 }
 
-static tensor_id normalize_running(struct builder *builder, tensor_id x, struct norm values, bool relu) {
+static tensor_id normalize_running(struct builder *builder, tensor_id x, struct norm values, tensor_id residual,
+                                   bool relu) {
     return graph_apply(builder->graph, "batch_norm",
-                       OPERANDS(x, values.running_mean, values.running_variance, values.gamma, values.beta),
+                       OPERANDS(x, values.running_mean, values.running_variance, values.gamma, values.beta, residual),
                        ATTRIBUTES({"epsilon", epsilon(builder)}, {"relu", relu}, {"training", 0}));
+}
+
+static tensor_id normalize(struct builder *builder, tensor_id x, struct norm values, tensor_id residual, bool relu) {
+    return values.running ? normalize_running(builder, x, values, residual, relu)
+                          : normalize_batch(builder, x, values, residual, relu);
 }
 
 tensor_id layer_norm(struct builder *builder, tensor_id x, const char *name, bool relu) {
     graph_scope(builder->graph, "%s%s", builder->prefix, name);
-    struct norm values = norm(builder, name, graph_shape(builder->graph, x).d[C]);
-    return builder->training ? normalize_batch(builder, x, values, TENSOR_ABSENT, relu)
-                             : normalize_running(builder, x, values, relu);
+    return normalize(builder, x, norm(builder, name, graph_shape(builder->graph, x).d[C]), TENSOR_ABSENT, relu);
 }
 
 /* The convolution that includes the normalization by running statistics. */
@@ -181,11 +198,11 @@ tensor_id layer_convolution_norm(struct builder *builder, tensor_id x, struct ke
     graph_scope(builder->graph, "%s%s", builder->prefix, kernel.name);
     struct convolution plain = convolution(builder, x, kernel);
     struct norm values = norm(builder, norm_name, kernel.filters);
-    if (!builder->training)
+    if (!builder->training || (values.running && frozen(builder, norm_name, "weight")))
         return convolve(builder, x, kernel, fold(builder, plain, values), residual, relu);
     tensor_id y = convolve(builder, x, kernel, plain, TENSOR_ABSENT, false);
     graph_scope(builder->graph, "%s%s", builder->prefix, norm_name);
-    return normalize_batch(builder, y, values, residual, relu);
+    return normalize(builder, y, values, residual, relu);
 }
 
 /* ---- dense ---- */

@@ -17,6 +17,7 @@ struct builder {
     struct graph *graph;
     struct network *network; /* NULL while listing */
     bool training;
+    uint32_t group;  /* of the parameters that come next, see struct parameter */
     char prefix[32]; /* "layer2.0." */
 };
 
@@ -33,7 +34,7 @@ tensor_id layer_convolution(struct builder *builder, tensor_id x, struct kernel 
 /* relu?(norm(x)) */
 tensor_id layer_norm(struct builder *builder, tensor_id x, const char *name, bool relu);
 
-/* relu?(norm(conv(x)) + residual); without training, the normalization is folded into the convolution */
+/* relu?(norm(conv(x)) + residual); where nothing of it is trained, the normalization is folded into the convolution */
 tensor_id layer_convolution_norm(struct builder *builder, tensor_id x, struct kernel kernel, const char *norm,
                                  tensor_id residual, bool relu);
 

@@ -204,6 +204,49 @@ int model_find(const struct model *model, const char *name) {
     return -1;
 }
 
+/* Length of LAYER in LAYER.FIELD. */
+static size_t layer_length(const struct parameter *parameter) {
+    return (size_t)(strrchr(parameter->name, '.') - parameter->name);
+}
+
+size_t model_head(const struct model *model) {
+    const struct parameter *last = &model->parameters[model->count - 1];
+    size_t first = model->count - 1, length = layer_length(last) + 1; /* with the dot */
+    while (first > 0 && strncmp(model->parameters[first - 1].name, last->name, length) == 0)
+        first--;
+    return first;
+}
+
+/* "conv1, bn1, layer1, ..., fc" */
+static void list_parts(const struct model *model, char *text, size_t size) {
+    const char *before = "";
+    size_t used = 0, length = 0;
+    for (size_t i = 0; i < model->count && used < size; i++) {
+        const char *name = model->parameters[i].name;
+        if (length && strncmp(name, before, length) == 0 && name[length] == '.')
+            continue;
+        before = name;
+        length = strcspn(name, ".");
+        used += (size_t)snprintf(text + used, size - used, "%s%.*s", i ? ", " : "", (int)length, name);
+    }
+}
+
+enum status model_find_layer(const struct model *model, const char *layer, size_t *first) {
+    char parts[256];
+    size_t length = strlen(layer);
+    for (size_t i = 0; i < model->count && length; i++) {
+        const char *name = model->parameters[i].name;
+        if (strncmp(name, layer, length) == 0 && name[length] == '.' && length <= layer_length(&model->parameters[i])) {
+            *first = i;
+            return STATUS_OK;
+        }
+    }
+    list_parts(model, parts, sizeof parts);
+    return fail(STATUS_USAGE, "%s has no layer %.40s; there are %s, or a layer in one of these, such as %.*s",
+                model->name, layer, parts, (int)layer_length(&model->parameters[model_head(model) / 2]),
+                model->parameters[model_head(model) / 2].name);
+}
+
 /* ---- the graph ---- */
 
 static tensor_id flat(struct graph *graph, const char *name, uint64_t bytes) {

@@ -75,7 +75,8 @@ struct parameter {
     struct shape shape; /* on the device */
     uint64_t offset;    /* bytes in the flat value "parameters" or "statistics" */
     enum initial initial;
-    double scale; /* the constant, the standard deviation (before the cut), or half the range */
+    double scale;   /* the constant, the standard deviation (before the cut), or half the range */
+    uint32_t group; /* part of the network, from 0: the stem, the stages, and the head. VGG: the stages and the rest */
 };
 
 struct model_family;
@@ -110,18 +111,31 @@ CHECKED enum status model_style_find(const char *name, enum model_style *out);
 /* Index of the parameter called `name`, or -1. */
 int model_find(const struct model *model, const char *name);
 
+/* Index of the first parameter of the last layer, whose outputs are the classes; what follows belongs to it too. */
+size_t model_head(const struct model *model);
+
+/*
+ * Index of the first parameter of `layer`: a whole part such as "layer4" or "fc", or less, such as "layer4.1" or
+ * "layer4.1.conv2". STATUS_USAGE for a name that is none, with those of the parts.
+ */
+CHECKED enum status model_find_layer(const struct model *model, const char *layer, size_t *first);
+
 /* The model's values in one graph. */
 struct network {
     tensor_id parameters, statistics; /* the flat persistent roots; TENSOR_NONE: there are no statistics */
     tensor_id *values;                /* views, by index in model->parameters; the caller's array of model->count */
     tensor_id logits;                 /* [n,1,1,classes] */
     tensor_id clock, indices;         /* the caller's, as for gather_batch; TENSOR_NONE: no dropout */
+    /* Training, the caller's: */
+    size_t frozen;    /* so many parameters, the first of the list, are constants, and are used as in evaluation */
+    bool freeze_norm; /* batch normalization uses the running statistics everywhere, and leaves them as they are */
 };
 
 /*
  * Appends the forward nodes for images x [n, height, width, channels]. Training uses the batch's statistics and
  * updates the running ones; otherwise the running ones are used, folded into the convolutions before them.
- * network->values, clock and indices are the caller's; the rest is filled. Failures show in graph_status.
+ * network->values, clock, indices, frozen and freeze_norm are the caller's; the rest is filled. Failures show in
+ * graph_status.
  */
 void model_forward(const struct model *model, struct graph *graph, tensor_id x, bool training, struct network *network);
 

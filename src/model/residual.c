@@ -69,10 +69,13 @@ static tensor_id head(struct builder *builder, tensor_id x) {
 
 static void enter_block(struct builder *builder, uint32_t stage, uint32_t block) {
     snprintf(builder->prefix, sizeof builder->prefix, "layer%u.%u.", stage + 1, block);
+    builder->group = stage + 1;
 }
 
+/* What follows is the head. */
 static void leave_blocks(struct builder *builder) {
     builder->prefix[0] = '\0';
+    builder->group++;
 }
 
 /* Version 1: stages with f, 2f, 4f and, for ImageNet, 8f filters. */

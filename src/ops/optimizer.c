@@ -8,8 +8,10 @@
  *
  *   accumulate   sum += value; in the first batch of `count` it starts anew: sum = value
  *
- * hyper = (lr, c1, c2, rest): `rest` more batches are to be accumulated before the optimizer's step, which changes
- * nothing unless it is 0. Nor does it when the first element of gate is not finite.
+ * lr = hyper[0] * lr_scale: a layer may learn more slowly than another, and yet follow the same schedule.
+ *
+ * hyper = (learning rate, c1, c2, rest): `rest` more batches are to be accumulated before the optimizer's step, which
+ * changes nothing unless it is 0. Nor does it when the first element of gate is not finite.
  */
 #include "ir/op.h"
 
@@ -46,6 +48,11 @@ static void set_outputs(const struct call *call, struct tensor out[]) {
 /* Whether the step is done. `gate` is the gate's operand number, hyper stands before it. */
 static bool is_open(const struct call *call, const double *const in[], int gate) {
     return in[gate - 1][3] == 0 && (!call->in[gate] || isfinite(in[gate][0]));
+}
+
+/* What the device makes of the learning rate, with one rounding. */
+static double rate_of(const struct call *call, const double *hyper) {
+    return (float)hyper[0] * (double)(float)attr(call, "lr_scale");
 }
 
 /* Replaces hyper by a copy whose last element is not 0 when the gate is closed, either. */
@@ -141,10 +148,11 @@ static enum status sgd_infer(const struct call *call, struct tensor out[]) {
     return STATUS_OK;
 }
 
-/* A term passes through at most three roundings on its way into v, and at most seven on its way into w. */
+/* A term passes through at most three roundings on its way into v, and at most eight on its way into w. */
 static void sgd_reference(const struct call *call, const double *const in[], double *const out[],
                           double *const bound[]) {
-    double momentum = (float)attr(call, "momentum"), decay = (float)attr(call, "weight_decay"), rate = in[SGD_HYPER][0];
+    double momentum = (float)attr(call, "momentum"), decay = (float)attr(call, "weight_decay");
+    double rate = rate_of(call, in[SGD_HYPER]);
     bool nesterov = attr(call, "nesterov") != 0, open = is_open(call, in, SGD_GATE);
     for (uint64_t i = 0; i < shape_count(call->in[0]->shape); i++) {
         bound[0][i] = bound[1][i] = 0;
@@ -155,7 +163,7 @@ static void sgd_reference(const struct call *call, const double *const in[], dou
         double step = nesterov ? g + momentum * v : v, step_terms = nesterov ? g_terms + momentum * v_terms : v_terms;
         out[0][i] = w - rate * step;
         out[1][i] = v;
-        bound[0][i] = 8 * UNIT_ROUNDOFF * fabs(rate) * step_terms + UNIT_ROUNDOFF * fabs(w) + FLUSHED;
+        bound[0][i] = 9 * UNIT_ROUNDOFF * fabs(rate) * step_terms + UNIT_ROUNDOFF * fabs(w) + FLUSHED;
         bound[1][i] = 4 * UNIT_ROUNDOFF * v_terms + FLUSHED;
     }
 }
@@ -165,6 +173,7 @@ static bool sgd_lower(const struct call *call, const struct device_facts *facts,
     dispatch_push_float(&constants, attr(call, "momentum"));
     dispatch_push_float(&constants, attr(call, "weight_decay"));
     dispatch_push(&constants, attr(call, "nesterov") != 0);
+    dispatch_push_float(&constants, attr(call, "lr_scale"));
     return lower_flat(call, facts, lowering, 1, &constants);
 }
 
@@ -193,6 +202,7 @@ static const char *const sgd_cases[] = {
     FLAT3("3x3x5x7") "momentum=0.5 weight_decay=0.03125 gate=1x1x1x4",
     FLAT3("1x1x1x1030") "momentum=0 gate=2x3x3x5",
     FLAT3("1x1x1x70000") "weight_decay=0.0005",
+    FLAT3("1x1x1x259") "momentum=0.5 weight_decay=0.0625 lr_scale=0.375",
     "+" FLAT3("1x1x1x2000003") "momentum=0.5 gate=1x1x1x4",
     "+" FLAT3("3x1800x1800x1") "momentum=0.5", /* more groups than an axis has, over 128 MiB */
     NULL,
@@ -203,7 +213,7 @@ const struct op op_sgd = {
     .inputs = {"parameters", "gradients", "velocity", "hyper", "gate?"},
     .outputs = {"parameters", "velocity"},
     .updates = {1, 3},
-    .attributes = {{"momentum", 0.9}, {"weight_decay", 0}, {"nesterov", 0}},
+    .attributes = {{"momentum", 0.9}, {"weight_decay", 0}, {"nesterov", 0}, {"lr_scale", 1}},
     .infer = sgd_infer,
     .reference = sgd_reference,
     .forms = {{"plain", sgd_lower}},
@@ -240,7 +250,7 @@ static struct adam adam_constants(const struct call *call, const double *hyper) 
         .epsilon = (float)attr(call, "epsilon"),
         .decay = (float)attr(call, "weight_decay"),
         .decoupled = attr(call, "decoupled") != 0,
-        .rate = hyper[0],
+        .rate = rate_of(call, hyper),
         .c1 = hyper[1],
         .c2 = hyper[2],
     };
@@ -257,14 +267,14 @@ static struct value root(struct value x) {
     return (struct value){is, fmax(is - below, above - is) + 9 * UNIT_ROUNDOFF * is};
 }
 
-/* lr m c1 / (sqrt(v c2) + epsilon), with a rounding each and 5 u of the division (2.5 ulp). */
+/* lr m c1 / (sqrt(v c2) + epsilon), with a rounding each, also of lr, and 5 u of the division (2.5 ulp). */
 static struct value adam_step(const struct adam *adam, struct value m, struct value v) {
     const double u = UNIT_ROUNDOFF;
     struct value scaled = {adam->c2 * v.is, adam->c2 * v.error + u * adam->c2 * v.is + FLUSHED}, bottom = root(scaled);
     bottom.is += adam->epsilon;
     bottom.error += u * bottom.is;
     double step = adam->rate * adam->c1 * m.is / bottom.is;
-    double error = fabs(adam->rate * adam->c1) * m.error / bottom.is + fabs(step) * (bottom.error / bottom.is + 7 * u);
+    double error = fabs(adam->rate * adam->c1) * m.error / bottom.is + fabs(step) * (bottom.error / bottom.is + 8 * u);
     return (struct value){step, error};
 }
 
@@ -293,7 +303,8 @@ static void adam_reference(const struct call *call, const double *const in[], do
         out[0][i] = w - step.is;
         out[1][i] = m.is;
         out[2][i] = v.is;
-        bound[0][i] = step.error + (adam.decoupled ? 3 : 0) * u * fabs(w) + u * fabs(out[0][i]) + FLUSHED;
+        bound[0][i] = step.error + (adam.decoupled ? 3 + fabs(adam.rate * adam.decay) : 0) * u * fabs(w) +
+                      u * fabs(out[0][i]) + FLUSHED;
         bound[1][i] = m.error;
         bound[2][i] = v.error;
     }
@@ -308,6 +319,7 @@ static bool adam_lower(const struct call *call, const struct device_facts *facts
     dispatch_push_float(&constants, attr(call, "epsilon"));
     dispatch_push_float(&constants, attr(call, "weight_decay"));
     dispatch_push(&constants, attr(call, "decoupled") != 0);
+    dispatch_push_float(&constants, attr(call, "lr_scale"));
     return lower_flat(call, facts, lowering, 2, &constants);
 }
 
@@ -345,6 +357,7 @@ static bool adam_lower_split(const struct call *call, const struct device_facts 
         dispatch_push_float(dispatch, attr(call, "epsilon"));
         dispatch_push_float(dispatch, attr(call, "weight_decay"));
         dispatch_push(dispatch, attr(call, "decoupled") != 0);
+        dispatch_push_float(dispatch, attr(call, "lr_scale"));
     }
     return true;
 }
@@ -367,6 +380,7 @@ static const char *const adam_cases[] = {
     FLAT4("1x1x1x1"),
     FLAT4("3x3x5x7") "weight_decay=0.125 decoupled=1 gate=1x1x1x4",
     FLAT4("1x1x1x1030") "beta1=0.5 beta2=0.75 epsilon=0.1 gate=2x3x3x5",
+    FLAT4("1x1x1x259") "weight_decay=0.25 decoupled=1 lr_scale=0.375",
     "+" FLAT4("1x1x1x2000003") "gate=1x1x1x4",
     "+" FLAT4("3x1800x1800x1"), /* more groups than an axis has, over 128 MiB */
     NULL,
@@ -377,7 +391,8 @@ const struct op op_adam = {
     .inputs = {"parameters", "gradients", "m", "v", "hyper", "gate?"},
     .outputs = {"parameters", "m", "v"},
     .updates = {1, 3, 4},
-    .attributes = {{"beta1", 0.9}, {"beta2", 0.999}, {"epsilon", 1e-8}, {"weight_decay", 0}, {"decoupled", 0}},
+    .attributes =
+        {{"beta1", 0.9}, {"beta2", 0.999}, {"epsilon", 1e-8}, {"weight_decay", 0}, {"decoupled", 0}, {"lr_scale", 1}},
     .infer = adam_infer,
     .reference = adam_reference,
     .forms = {{"plain", adam_lower}, {"split", adam_lower_split}},

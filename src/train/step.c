@@ -9,8 +9,14 @@
 #include <string.h>
 
 void step_options_default(struct step_options *options) {
-    *options = (struct step_options){
-        .batch = 128, .accumulate = 1, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+    *options = (struct step_options){.batch = 128,
+                                     .accumulate = 1,
+                                     .momentum = 0.9,
+                                     .beta1 = 0.9,
+                                     .beta2 = 0.999,
+                                     .epsilon = 1e-8,
+                                     .layer_decay = 1,
+                                     .head_rate = 1};
 }
 
 static void mark_output(struct graph *graph, tensor_id id, const char *name) {
@@ -82,25 +88,29 @@ static tensor_id measure(const struct model *model, struct step *step) {
 
 /* ---- gradients ---- */
 
+static bool is_trained(const struct model *model, const struct step *step, size_t index) {
+    return index >= step->options.frozen && model->parameters[index].class != PARAMETER_STATISTIC;
+}
+
 /* The trained values, and x where its gradient is asked for; returns their number. */
 static size_t list_wanted(const struct model *model, const struct step *step, tensor_id *wanted) {
     size_t count = 0;
     for (size_t i = 0; i < model->count; i++)
-        if (model->parameters[i].class != PARAMETER_STATISTIC)
+        if (is_trained(model, step, i))
             wanted[count++] = step->network.values[i];
     if (step->options.keep_input_gradient)
         wanted[count++] = step->x;
     return count;
 }
 
-/* Puts the gradients where their parameters are in "parameters". The root is persistent: the gaps between its values
- * are zero for ever, so an optimizer may run over the whole. */
+/* Puts the gradients where their parameters are in "parameters". The root is persistent: the gaps between its values,
+ * and where parameters are frozen, are zero for ever, so an optimizer may run over the gaps. */
 static tensor_id place_gradients(const struct model *model, struct step *step, const tensor_id *found) {
     struct graph *graph = &step->graph;
     tensor_id root =
         graph_tensor(graph, "gradients", DTYPE_F32, graph_shape(graph, step->network.parameters), TENSOR_PERSISTENT);
     for (size_t i = 0; i < model->count; i++)
-        if (model->parameters[i].class != PARAMETER_STATISTIC)
+        if (is_trained(model, step, i))
             step->gradients[i] = graph_place(graph, *found++, root, model->parameters[i].offset);
     if (step->options.keep_input_gradient) {
         step->dx = *found;
@@ -148,44 +158,73 @@ void step_hyper(const struct step_options *options, double learning_rate, uint64
     hyper[2] = (float)(1 / (1 - pow(options->beta2, t)));
 }
 
-/* One node for the bytes [first, end) of the flat values: roots are parameters, gradients and the optimizer's state. */
-static void update_range(struct step *step, const tensor_id *roots, tensor_id gate, uint64_t first, uint64_t end,
-                         double decay) {
+/* Bytes [first, end) of the flat values, with what they have in common. */
+struct range {
+    uint64_t first, end;
+    double decay, lr_scale;
+};
+
+/* One node for a range: roots are parameters, gradients and the optimizer's state. */
+static void update_range(struct step *step, const tensor_id *roots, tensor_id gate, struct range range) {
     const struct step_options *options = &step->options;
     struct graph *graph = &step->graph;
     tensor_id part[4];
     for (int i = 0; i < 4; i++)
         part[i] = roots[i] == TENSOR_NONE || graph->status != STATUS_OK
                       ? TENSOR_NONE
-                      : graph_view(graph, graph->tensors[roots[i]].name, roots[i], first,
-                                   shape_vector((uint32_t)((end - first) / 4)));
+                      : graph_view(graph, graph->tensors[roots[i]].name, roots[i], range.first,
+                                   shape_vector((uint32_t)((range.end - range.first) / 4)));
     if (options->optimizer == OPTIMIZER_SGD)
-        graph_apply(
-            graph, "sgd", OPERANDS(part[0], part[1], part[2], step->hyper, gate),
-            ATTRIBUTES({"momentum", options->momentum}, {"weight_decay", decay}, {"nesterov", options->nesterov}));
+        graph_apply(graph, "sgd", OPERANDS(part[0], part[1], part[2], step->hyper, gate),
+                    ATTRIBUTES({"momentum", options->momentum}, {"weight_decay", range.decay},
+                               {"nesterov", options->nesterov}, {"lr_scale", range.lr_scale}));
     else
         graph_apply(graph, "adam", OPERANDS(part[0], part[1], part[2], part[3], step->hyper, gate),
                     ATTRIBUTES({"beta1", options->beta1}, {"beta2", options->beta2}, {"epsilon", options->epsilon},
-                               {"weight_decay", decay},
+                               {"weight_decay", range.decay}, {"lr_scale", range.lr_scale},
                                {"decoupled", options->optimizer == OPTIMIZER_ADAMW && options->weight_decay > 0}));
 }
 
 /* The penalty l2 * sum w^2 of the loss has the gradient 2 * l2 * w, which is a weight decay of 2 * l2. */
-static void update_parameters(const struct model *model, struct step *step, const tensor_id *roots, tensor_id gate) {
-    const uint64_t ends[] = {model->convolution_bytes, model->kernel_bytes, model->parameter_bytes};
-    double given = step->options.weight_decay;
-    const double decays[] = {
-        given + 2 * model->l2,
-        step->options.decay <= DECAY_KERNELS ? given : 0,
-        step->options.decay == DECAY_ALL ? given : 0,
+static double decay_of(const struct model *model, const struct step_options *options, enum parameter_class class) {
+    double given = options->weight_decay;
+    if (class == PARAMETER_CONVOLUTION)
+        return given + 2 * model->l2;
+    if (class == PARAMETER_DENSE)
+        return options->decay <= DECAY_KERNELS ? given : 0;
+    return options->decay == DECAY_ALL ? given : 0;
+}
+
+static struct range range_of(const struct model *model, const struct step_options *options, size_t index) {
+    const struct parameter *parameter = &model->parameters[index];
+    const struct tensor tensor = {.dtype = DTYPE_F32, .shape = parameter->shape};
+    uint32_t head = model->parameters[model->count - 1].group, distance = head - parameter->group;
+    return (struct range){
+        .first = parameter->offset,
+        .end = parameter->offset + round_up(tensor_bytes(&tensor), TENSOR_ALIGNMENT),
+        .decay = decay_of(model, options, parameter->class),
+        .lr_scale = distance ? pow(options->layer_decay, distance) : options->head_rate,
     };
-    uint64_t first = 0;
-    for (size_t i = 0; i < COUNT(ends); i++) {
-        if (i + 1 < COUNT(ends) && decays[i + 1] == decays[i])
-            continue;
-        update_range(step, roots, gate, first, ends[i], decays[i]);
-        first = ends[i];
-    }
+}
+
+/* Neighbours that have everything in common are updated together. Of a class, the parameters lie in the order of the
+ * list, and so do the classes. */
+static void update_parameters(const struct model *model, struct step *step, const tensor_id *roots, tensor_id gate) {
+    struct range range = {0};
+    for (int class = PARAMETER_CONVOLUTION; class < PARAMETER_STATISTIC; class ++)
+        for (size_t i = step->options.frozen; i < model->count; i++) {
+            if ((int)model->parameters[i].class != class)
+                continue;
+            struct range next = range_of(model, &step->options, i);
+            if (range.end == next.first && range.decay == next.decay && range.lr_scale == next.lr_scale) {
+                range.end = next.end;
+                continue;
+            }
+            if (range.end > range.first)
+                update_range(step, roots, gate, range);
+            range = next;
+        }
+    update_range(step, roots, gate, range);
 }
 
 /* The gradients of the batches so far; with one batch an update they are what there is. */
@@ -224,6 +263,8 @@ static void build(const struct model *model, struct step *step) {
         take_inputs(model, step);
     step->network.clock = step->clock;
     step->network.indices = step->indices;
+    step->network.frozen = options->frozen;
+    step->network.freeze_norm = options->freeze_norm;
     model_forward(model, graph, step->x, options->kind == STEP_TRAIN, &step->network);
     step->logits = step->network.logits;
     if (options->keep_logits)
@@ -249,6 +290,9 @@ static enum status check(const struct model *model, const struct step_options *o
         return fail(STATUS_USAGE, "a batch needs at least one image");
     if (options->accumulate < 1)
         return fail(STATUS_USAGE, "an update needs at least one batch");
+    if (options->frozen > model_head(model))
+        return fail(STATUS_USAGE, "%s has nothing left to train when %u of its %zu values are frozen", model->name,
+                    options->frozen, model->count);
     if (options->keep_input_gradient && (options->kind != STEP_TRAIN || options->image_count > 0))
         return fail(STATUS_USAGE, "the gradient of the images exists only in training from direct inputs");
     if (options->optimizer == OPTIMIZER_ADAMW && options->weight_decay > 0 && model->l2 > 0)

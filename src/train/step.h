@@ -45,11 +45,19 @@ struct step_options {
     double weight_decay;
     enum decay decay;
 
+    /* Fine-tuning. Nothing is computed for the gradients of frozen parameters, and the optimizer does not touch them.
+     */
+    uint32_t frozen;    /* so many parameters, the first of the model's list, keep their values; see struct network */
+    bool freeze_norm;   /* running statistics are used in training too, and stay as they are */
+    double layer_decay; /* the learning rate of a group of parameters is that of the next one towards the head, times
+                           this; 1: one rate for all */
+    double head_rate;   /* learning rate of the last group as a multiple of what it would be otherwise; 1 */
+
     bool keep_logits;         /* make the logits an output of the step */
     bool keep_input_gradient; /* training from direct inputs: make the gradient of x an output of the step */
 };
 
-/* batch 128, momentum 0.9, beta1 0.9, beta2 0.999, epsilon 1e-8; everything else zero. */
+/* batch 128, momentum 0.9, beta1 0.9, beta2 0.999, epsilon 1e-8, layer_decay and head_rate 1; everything else zero. */
 void step_options_default(struct step_options *options);
 
 /* Ids are TENSOR_NONE for what this kind of step does not have. */
@@ -75,7 +83,7 @@ struct step {
     /* persistent */
     struct network network; /* values by index in the model's parameters */
     tensor_id *gradients;   /* views of the root "gradients", which has the layout of "parameters"; TENSOR_NONE for
-                               statistics; NULL unless training */
+                               statistics and what is frozen; NULL unless training */
 };
 
 /* Builds the graph. The model is not kept. */

@@ -40,14 +40,15 @@ struct trainer_run {
 
 struct trainer_options {
     struct model_options model; /* image size, channels and classes follow the data set */
-    struct step_options step;   /* kind, image_count and set are filled in */
+    struct step_options step;   /* kind, image_count, set and frozen are filled in */
     struct schedule schedule;   /* steps and warmup are filled in */
     double warmup_epochs;
     const char *data;
     uint32_t train_limit, test_limit; /* 0: all images */
     double validation_split;
     uint32_t epochs, eval_batch, seed;
-    uint32_t early_stop; /* epochs without a new best; 0: never */
+    uint32_t early_stop;      /* epochs without a new best; 0: never */
+    const char *freeze_until; /* the first layer that is trained; NULL: all are */
 
     const char *out; /* NULL: nothing is written */
     bool overwrite;

@@ -32,6 +32,7 @@ struct trainer {
     struct dataset training, test;
     uint32_t train_count, validation_count;
     struct model model;
+    size_t frozen; /* so many parameters of the model are not trained */
     struct step step;
     struct plan *plan;
     struct evaluator evaluator;

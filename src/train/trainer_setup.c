@@ -42,7 +42,9 @@ static enum status make_model(struct trainer *trainer) {
     options.width = trainer->training.width;
     options.channels = trainer->training.channels;
     options.classes = trainer->training.classes;
-    return model_create(&options, &trainer->model);
+    TRY(model_create(&options, &trainer->model));
+    const char *until = trainer->options->freeze_until;
+    return until ? model_find_layer(&trainer->model, until, &trainer->frozen) : STATUS_OK;
 }
 
 static void make_schedule(struct trainer *trainer) {
@@ -74,6 +76,7 @@ static void describe_steps(const struct trainer *trainer, struct fit *evaluation
     *training = (struct fit){
         .store = trainer->store, .model = &trainer->model, .step = options->step, .plan = plan, .beside = evaluation};
     training->step.kind = STEP_TRAIN;
+    training->step.frozen = (uint32_t)trainer->frozen;
     training->step.image_count = trainer->train_count;
     training->plan.timestamps = options->profile;
 }
