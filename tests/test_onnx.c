@@ -1,0 +1,171 @@
+/* The ONNX export: the file, computed by the standard's definitions, gives the logits of the network. */
+#include "base/file.h"
+#include "weights/onnx.h"
+
+#include "networks.h"
+#include "onnx_runner.h"
+
+#include <unistd.h>
+
+enum { IMAGES = 2 };
+
+/* Weights of the usual size, and biases and running statistics that matter too. */
+static enum status read_weights(void *user, size_t index, double *dense) {
+    const struct model *model = user;
+    const struct parameter *parameter = &model->parameters[index];
+    bool kernel = parameter->class == PARAMETER_CONVOLUTION || parameter->class == PARAMETER_DENSE;
+    for (uint64_t i = 0; i < shape_count(parameter->shape); i++) {
+        double uniform = random_uniform(3, (uint32_t)index, (uint32_t)i);
+        dense[i] = kernel ? 3 * parameter->scale * (uniform - 0.5) : parameter->scale + 0.4 * uniform;
+        dense[i] = (double)(float)dense[i];
+    }
+    return STATUS_OK;
+}
+
+/* The logits that the network's own graph gives. */
+static double *expect_logits(const struct model *model, const double *x) {
+    const struct model_options *options = &model->options;
+    struct graph graph;
+    struct network network = {.clock = TENSOR_NONE, .indices = TENSOR_NONE};
+    struct evaluation evaluation;
+    graph_create(&graph);
+    network.values = calloc(model->count, sizeof *network.values);
+    assert_non_null(network.values);
+    tensor_id input = graph_tensor(&graph, "x", DTYPE_F32,
+                                   shape4(IMAGES, options->height, options->width, options->channels), TENSOR_INPUT);
+    model_forward(model, &graph, input, false, &network);
+    assert_int_equal(graph_status(&graph), STATUS_OK);
+    evaluation_create(&evaluation, &graph);
+    evaluation_set(&evaluation, input, x);
+    for (size_t i = 0; i < model->count; i++) {
+        double *dense = calloc(shape_count(model->parameters[i].shape), sizeof *dense);
+        assert_non_null(dense);
+        assert_int_equal(read_weights((void *)(uintptr_t)model, i, dense), STATUS_OK);
+        evaluation_set(&evaluation, network.values[i], dense);
+        free(dense);
+    }
+    for (size_t i = 0; i < graph.node_count; i++)
+        evaluation_step(&evaluation, i);
+    double *logits = evaluation_values(&evaluation, network.logits);
+    evaluation_destroy(&evaluation);
+    free(network.values);
+    graph_destroy(&graph);
+    return logits;
+}
+
+/* The images of the network [n,h,w,c], as ONNX has them: [n,c,h,w]. */
+static struct array to_planes(const struct model_options *options, const double *x) {
+    struct array out = {.rank = 4, .d = {IMAGES, options->channels, options->height, options->width}};
+    int64_t pixels = out.d[2] * out.d[3];
+    out.values = calloc(array_count(&out), sizeof *out.values);
+    assert_non_null(out.values);
+    FOR(n, IMAGES)
+    FOR(c, out.d[1])
+    FOR(p, pixels) out.values[(n * out.d[1] + c) * pixels + p] = x[(n * pixels + p) * out.d[1] + c];
+    return out;
+}
+
+static void export_model(const struct model *model, const struct onnx_weights *weights, const char *path) {
+    const struct onnx_text metadata[] = {{"model", model->name}, {NULL, NULL}};
+    if (onnx_write(path, model, weights, metadata) != STATUS_OK)
+        fail_msg("%s: %s", model->name, status_message());
+}
+
+/* Largest difference of a logit from the network's own, as a share of the largest logit. */
+static double difference(const struct model *model) {
+    const struct model_options *options = &model->options;
+    size_t count = (size_t)IMAGES * options->height * options->width * options->channels, size;
+    double *x = calloc(count, sizeof *x), worst = 0, largest = 0;
+    char path[] = "/tmp/resnet-vk-onnx-XXXXXX";
+    uint8_t *bytes;
+    assert_non_null(x);
+    for (size_t i = 0; i < count; i++)
+        x[i] = random_normal(5, 0, (uint32_t)i);
+    close(mkstemp(path));
+    export_model(model, &(struct onnx_weights){read_weights, (void *)(uintptr_t)model}, path);
+    assert_int_equal(file_read(path, 1u << 30, &bytes, &size), STATUS_OK);
+    unlink(path);
+    double *expected = expect_logits(model, x);
+    struct array planes = to_planes(options, x);
+    static struct runner runner;
+    const struct array *logits = runner_run(&runner, (struct span){bytes, bytes + size}, &planes);
+    assert_non_null(logits);
+    assert_int_equal(logits->rank, 2);
+    assert_int_equal(logits->d[0], IMAGES);
+    assert_int_equal(logits->d[1], options->classes);
+    for (size_t i = 0; i < array_count(logits); i++) {
+        worst = fmax(worst, fabs(logits->values[i] - expected[i]));
+        largest = fmax(largest, fabs(expected[i]));
+    }
+    runner_destroy(&runner);
+    free(planes.values), free(expected), free(bytes), free(x);
+    return worst / largest;
+}
+
+/* Every op of every family: folded and free normalizations, all shortcuts, groups, pools, several dense layers. */
+static void logits_are_the_networks(void **state) {
+    (void)state;
+    static const struct model_options networks[] = {
+        {.name = "resnet8", .height = 8, .width = 12},
+        {.name = "resnet8", .height = 8, .width = 8, .style = STYLE_KERAS},
+        {.name = "resnet8a", .height = 9, .width = 9},
+        {.name = "resnet8b", .height = 8, .width = 8},
+        {.name = "resnet11v2", .height = 8, .width = 8},
+        {.name = "plain8", .height = 8, .width = 8},
+        {.name = "resnet18", .height = 33, .width = 40, .filters = 4},
+        {.name = "resnext50_32x4d", .height = 32, .width = 32, .classes = 9},
+        {.name = "vgg16c_bn", .height = 32, .width = 32, .filters = 4},
+        {.name = "vgg11", .height = 224, .width = 224, .filters = 1, .classes = 5},
+    };
+    for (size_t i = 0; i < COUNT(networks); i++) {
+        struct model model = create(networks[i]);
+        double error = difference(&model);
+        if (!(error < 2e-6))
+            fail_msg("%s: logits differ by %.2g of the largest", model.name, error);
+        model_destroy(&model);
+    }
+}
+
+static enum status leave_zeros(void *user, size_t index, double *dense) {
+    (void)user, (void)index, (void)dense;
+    return STATUS_OK;
+}
+
+/* Every network of the listing has only ops with a counterpart. */
+static void every_network_is_written(void **state) {
+    (void)state;
+    for (const char *const *name = model_names; *name; name++) {
+        uint32_t filters = strncmp(*name, "resnext", 7) == 0 ? 16 : 1;
+        struct model model = MODEL(.name = *name, .filters = filters);
+        export_model(&model, &(struct onnx_weights){leave_zeros, NULL}, "/dev/null");
+        model_destroy(&model);
+    }
+}
+
+static enum status refuse(void *user, size_t index, double *dense) {
+    (void)user, (void)dense;
+    return index < 4 ? STATUS_OK : STATUS_DATA;
+}
+
+static void failures_leave_no_file(void **state) {
+    (void)state;
+    struct model model = MODEL(.name = "resnet8");
+    const struct onnx_weights weights = {refuse, NULL};
+    char path[] = "/tmp/resnet-vk-onnx-XXXXXX";
+    close(mkstemp(path));
+    unlink(path);
+    assert_int_equal(onnx_write(path, &model, &weights, NULL), STATUS_DATA);
+    assert_false(file_exists(path));
+    assert_int_equal(onnx_write("/nonexistent/model.onnx", &model, &(struct onnx_weights){read_weights, &model}, NULL),
+                     STATUS_IO);
+    model_destroy(&model);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_are_the_networks),
+        cmocka_unit_test(every_network_is_written),
+        cmocka_unit_test(failures_leave_no_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
