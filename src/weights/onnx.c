@@ -33,7 +33,7 @@ struct constant {
 
 struct exporter {
     const struct model *model;
-    const struct onnx_weights *weights;
+    const struct safetensors_tensor *const *tensors; /* the weights, by index in the model */
     struct graph graph;
     struct network network;
     double **folded; /* [tensors]: values that follow from weights alone and that no node has taken yet */
@@ -64,8 +64,14 @@ static enum status take(struct exporter *exporter, tensor_id tensor, double **de
         exporter->folded[tensor] = NULL;
         return STATUS_OK;
     }
-    TRY(memory_zeroed(shape_count(exporter->graph.tensors[tensor].shape), sizeof **dense, dense));
-    return exporter->weights->read(exporter->weights->user, (size_t)index, *dense);
+    const struct parameter *parameter = &exporter->model->parameters[index];
+    double *file;
+    TRY(memory_zeroed(shape_count(parameter->shape), sizeof **dense, dense));
+    TRY(memory_zeroed(shape_count(parameter->shape), sizeof *file, &file));
+    safetensors_values(exporter->tensors[index], file);
+    parameter_from_file(parameter, file, *dense);
+    free(file);
+    return STATUS_OK;
 }
 
 /* Computes a node of known operands by its op's reference. */
@@ -484,9 +490,9 @@ static void destroy(struct exporter *exporter) {
     graph_destroy(&exporter->graph);
 }
 
-enum status onnx_write(const char *path, const struct model *model, const struct onnx_weights *weights,
+enum status onnx_write(const char *path, const struct model *model, const struct safetensors_tensor *const tensors[],
                        const struct onnx_text metadata[]) {
-    struct exporter exporter = {.model = model, .weights = weights};
+    struct exporter exporter = {.model = model, .tensors = tensors};
     graph_create(&exporter.graph);
     exporter.network.clock = exporter.network.indices = TENSOR_NONE;
     enum status status = memory_zeroed(model->count, sizeof *exporter.network.values, &exporter.network.values);

@@ -7,14 +7,8 @@
 #ifndef RVK_WEIGHTS_ONNX_H
 #define RVK_WEIGHTS_ONNX_H
 
+#include "data/safetensors.h"
 #include "model/model.h"
-
-/* Where the weights come from. */
-struct onnx_weights {
-    /* Fills the values of parameter `index` of the model, dense, in device order. */
-    enum status (*read)(void *user, size_t index, double *dense);
-    void *user;
-};
 
 /* An entry of the model's metadata. */
 struct onnx_text {
@@ -22,11 +16,11 @@ struct onnx_text {
 };
 
 /*
- * Writes the file, atomically. `metadata` ends with a NULL key, or is NULL. STATUS_USAGE when the network has an op
- * that has no counterpart, or is larger than the 2 GiB that the format allows; STATUS_IO, STATUS_MEMORY, and what
- * `read` returns. Any thread.
+ * Writes the file, atomically. tensors[i] holds the values of parameter i of the model, in the shape that it has in
+ * files (see weights_match). `metadata` ends with a NULL key, or is NULL. STATUS_USAGE when the network has an op that
+ * has no counterpart, or is larger than the 2 GiB that the format allows; STATUS_IO, STATUS_MEMORY. Any thread.
  */
-CHECKED enum status onnx_write(const char *path, const struct model *model, const struct onnx_weights *weights,
-                               const struct onnx_text metadata[]);
+CHECKED enum status onnx_write(const char *path, const struct model *model,
+                               const struct safetensors_tensor *const tensors[], const struct onnx_text metadata[]);
 
 #endif
