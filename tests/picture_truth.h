@@ -1,5 +1,6 @@
 /*
- * picture_truth: FNV-1a of the bytes that torchvision's Resize(resize) and CenterCrop(crop) make of test pictures.
+ * picture_truth: FNV-1a of the bytes that torchvision's Resize(resize) and CenterCrop(crop) make of test pictures, and
+ * of those that Pillow decodes from the files in fuzz/corpus/picture, upright.
  * Written by picture_truth.py with torchvision 0.14.1a0 and Pillow 9.4.0.
  */
 static const struct truth {
@@ -31,4 +32,17 @@ static const struct truth {
     {536, 392, 232, 224, UINT64_C(0x47d635829c15a3b5)}, {377, 212, 64, 64, UINT64_C(0x374c2fc66d2b5db6)},
     {218, 519, 33, 32, UINT64_C(0x33e4309923cdb5a7)},   {59, 339, 224, 256, UINT64_C(0x32a792692f46ba90)},
     {477, 159, 61, 77, UINT64_C(0xc45d97827d879b25)},   {318, 466, 9, 5, UINT64_C(0x92e18122b8bf70d5)},
+};
+static const struct file_truth {
+    const char *name;
+    uint64_t hash;
+} file_truths[] = {
+    {"colour.jpg", UINT64_C(0x9b367f4257d51abb)},       {"progressive.jpg", UINT64_C(0x9b367f4257d51abb)},
+    {"whole_chroma.jpg", UINT64_C(0xa37c6392dac2f790)}, {"half_chroma.jpg", UINT64_C(0x6959b80f379879a5)},
+    {"grey.jpg", UINT64_C(0x7cecc3002e290338)},         {"ink.jpg", UINT64_C(0x6cd0e9cb694666bc)},
+    {"turned.jpg", UINT64_C(0xf0b576124119a18d)},       {"colour.png", UINT64_C(0x450614aeddfe075d)},
+    {"grey.png", UINT64_C(0x65fc4a682567c0c4)},         {"bits.png", UINT64_C(0xad5524b779242d5b)},
+    {"palette.png", UINT64_C(0x2dc36c373022c431)},      {"clear_colour.png", UINT64_C(0xe863233c9dad81fe)},
+    {"alpha.png", UINT64_C(0x450614aeddfe075d)},        {"grey_alpha.png", UINT64_C(0x65fc4a682567c0c4)},
+    {"turned.png", UINT64_C(0x35925699ba93ad8b)},
 };

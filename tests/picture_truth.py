@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Prints tests/picture_truth.h: what torchvision makes of the pictures that tests/test_picture.c draws.
+"""Prints tests/picture_truth.h: what torchvision makes of the pictures that tests/test_picture.c draws, and what Pillow
+decodes from the small files that are written to tests/fuzz/corpus/picture.
 
 Run once, with Debian's python3-torchvision: python3 tests/picture_truth.py >tests/picture_truth.h
 """
+import os
+
 import numpy
 import PIL
 import torchvision
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision import transforms
 
 
@@ -26,7 +29,8 @@ def fnv(values):
 
 
 print("/*")
-print(" * picture_truth: FNV-1a of the bytes that torchvision's Resize(resize) and CenterCrop(crop) make of test pictures.")
+print(" * picture_truth: FNV-1a of the bytes that torchvision's Resize(resize) and CenterCrop(crop) make of test pictures, and")
+print(" * of those that Pillow decodes from the files in fuzz/corpus/picture, upright.")
 print(f" * Written by picture_truth.py with torchvision {torchvision.__version__} and Pillow {PIL.__version__}.")
 print(" */")
 print("static const struct truth {\n    uint32_t width, height, resize, crop;\n    uint64_t hash;\n} truths[] = {")
@@ -37,4 +41,47 @@ for number in range(50):
     picture = Image.fromarray(draw(number, width, height))
     values = numpy.asarray(transforms.CenterCrop(crop)(transforms.Resize(resize)(picture)))
     print(f"    {{{width}, {height}, {resize}, {crop}, UINT64_C(0x{fnv(values):016x})}},")
+print("};")
+
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fuzz", "corpus", "picture")
+
+
+def soft(channels):
+    """A smooth picture of 37x26 pixels, as JPEG is made for."""
+    y, x, c = numpy.mgrid[0:26, 0:37, 0:channels]
+    values = 128 + 70 * numpy.sin(x / 5 + c) + 50 * numpy.cos(y / 4 - c)
+    return numpy.clip(values, 0, 255).astype(numpy.uint8).squeeze()
+
+
+def oriented(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
+colour, grey, ink = (Image.fromarray(soft(n), mode) for n, mode in ((3, "RGB"), (1, "L"), (4, "CMYK")))
+files = {
+    "colour.jpg": (colour, {}),
+    "progressive.jpg": (colour, {"progressive": True}),
+    "whole_chroma.jpg": (colour, {"subsampling": 0, "quality": 95}),
+    "half_chroma.jpg": (colour, {"subsampling": 1, "quality": 30}),
+    "grey.jpg": (grey, {}),
+    "ink.jpg": (ink, {}),
+    "turned.jpg": (colour, {"exif": oriented(6), "quality": 20}),
+    "colour.png": (colour, {}),
+    "grey.png": (grey, {}),
+    "bits.png": (grey.convert("1"), {}),
+    "palette.png": (colour.quantize(13), {}),
+    "clear_colour.png": (colour.quantize(200), {"transparency": 3}),
+    "alpha.png": (Image.fromarray(soft(4), "RGBA"), {}),
+    "grey_alpha.png": (Image.fromarray(soft(2), "LA"), {}),
+    "turned.png": (colour, {"exif": oriented(8)}),
+}
+print("static const struct file_truth {\n    const char *name;\n    uint64_t hash;\n} file_truths[] = {")
+os.makedirs(FOLDER, exist_ok=True)
+for name, (picture, options) in files.items():
+    picture.save(os.path.join(FOLDER, name), **options)
+    upright = ImageOps.exif_transpose(Image.open(os.path.join(FOLDER, name))).convert("RGB")
+    print(f'    {{"{name}", UINT64_C(0x{fnv(numpy.asarray(upright)):016x})}},')
 print("};")

@@ -13,19 +13,18 @@ void picture_destroy(struct picture *picture) {
     *picture = (struct picture){0};
 }
 
-enum status picture_check_size(uint64_t width, uint64_t height) {
+enum status picture_check_size(uint64_t width, uint64_t height, uint64_t limit) {
     if (width == 0 || height == 0)
         return fail(STATUS_DATA, "the picture has no pixels");
-    if (MAX(width, height) > PICTURE_SIDE_LIMIT || width * height > PICTURE_PIXELS_LIMIT)
+    if (MAX(width, height) > PICTURE_SIDE_LIMIT || width * height > limit)
         return fail(STATUS_DATA, "the picture has %llux%llu pixels, more than %u a side or %llu in all",
                     (unsigned long long)width, (unsigned long long)height, PICTURE_SIDE_LIMIT,
-                    (unsigned long long)PICTURE_PIXELS_LIMIT);
+                    (unsigned long long)limit);
     return STATUS_OK;
 }
 
 enum status picture_create(uint64_t width, uint64_t height, struct picture *out) {
     struct picture picture = {.width = (uint32_t)width, .height = (uint32_t)height};
-    TRY(picture_check_size(width, height));
     picture.pixels = malloc((size_t)(3 * width * height));
     if (!picture.pixels)
         return fail(STATUS_MEMORY, "out of host memory: a picture of %llux%llu pixels", (unsigned long long)width,
@@ -61,13 +60,14 @@ static enum status turn(struct picture *picture, uint32_t orientation) {
     return STATUS_OK;
 }
 
-enum status picture_decode(const uint8_t *bytes, size_t size, uint32_t at_least, struct picture *out) {
+enum status picture_decode_limited(const uint8_t *bytes, size_t size, uint32_t at_least, uint64_t limit,
+                                   struct picture *out) {
     struct picture picture = {0};
     uint32_t orientation = 1;
     if (size >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0)
-        TRY(jpeg_decode(bytes, size, at_least, &picture, &orientation));
+        TRY(jpeg_decode(bytes, size, at_least, limit, &picture, &orientation));
     else if (size >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0)
-        TRY(png_decode(bytes, size, &picture, &orientation));
+        TRY(png_decode(bytes, size, limit, &picture, &orientation));
     else
         return fail(STATUS_DATA, size ? "the file is neither a JPEG nor a PNG" : "the file is empty");
     enum status status = orientation == 1 ? STATUS_OK : turn(&picture, orientation);
@@ -76,4 +76,8 @@ enum status picture_decode(const uint8_t *bytes, size_t size, uint32_t at_least,
     else
         *out = picture;
     return status;
+}
+
+enum status picture_decode(const uint8_t *bytes, size_t size, uint32_t at_least, struct picture *out) {
+    return picture_decode_limited(bytes, size, at_least, PICTURE_PIXELS_LIMIT, out);
 }

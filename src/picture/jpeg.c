@@ -1,6 +1,6 @@
 /*
- * jpeg: JPEG files, decoded by libjpeg(-turbo). The library reports errors through a callback that may not return:
- * jpeg_decode jumps back (setjmp) to where everything is freed, and nothing between holds memory of its own.
+ * jpeg: JPEG files, decoded and encoded by libjpeg(-turbo). The library reports errors through a callback that may not
+ * return: it jumps back (setjmp) to where everything is freed, and nothing between holds memory of its own.
  */
 #include "picture/internal.h"
 
@@ -17,24 +17,30 @@
 
 /* A progressive file may repeat tiny scans over a huge picture; real ones have about ten. */
 enum { SCANS_LIMIT = 200 };
-/* Of a progressive file all coefficients are kept, 2 bytes each: for three full planes of the largest picture. */
-#define MEMORY_LIMIT ((long)(PICTURE_PIXELS_LIMIT * 7))
+/* Of a progressive file all coefficients are kept, 2 bytes each: enough for three full planes. What needs more is
+ * refused. */
+enum { BYTES_PER_PIXEL = 7 };
 
-struct decoder {
-    struct jpeg_decompress_struct jpeg;
+/* Where errors go; the library hands it to the callbacks as client_data. */
+struct catcher {
     struct jpeg_error_mgr errors;
-    struct jpeg_progress_mgr progress;
     jmp_buf back;
     char text[JMSG_LENGTH_MAX];
+};
+
+struct decoder {
+    struct catcher catcher;
+    struct jpeg_decompress_struct jpeg;
+    struct jpeg_progress_mgr progress;
     struct picture picture;
     uint8_t *row; /* of CMYK; NULL for other colours */
     uint32_t orientation;
 };
 
 static void stop(j_common_ptr jpeg) {
-    struct decoder *decoder = jpeg->client_data;
-    jpeg->err->format_message(jpeg, decoder->text);
-    longjmp(decoder->back, 1);
+    struct catcher *catcher = jpeg->client_data;
+    jpeg->err->format_message(jpeg, catcher->text);
+    longjmp(catcher->back, 1);
 }
 
 /* Warnings (level -1) after which pixels are guesses are errors. Others, such as bytes between markers, are harmless.
@@ -50,24 +56,37 @@ static void listen(j_common_ptr jpeg, int level) {
     }
 }
 
+static struct jpeg_error_mgr *catch_errors(struct catcher *catcher) {
+    struct jpeg_error_mgr *errors = jpeg_std_error(&catcher->errors);
+    errors->error_exit = stop;
+    errors->emit_message = listen;
+    return errors;
+}
+
+/* The sentence of a caught error. */
+static enum status fail_caught(const struct catcher *catcher, enum status code, const char *what) {
+    bool full = catcher->errors.msg_code == JERR_OUT_OF_MEMORY;
+    return fail(full ? STATUS_MEMORY : code, "%s: %s", what, catcher->text);
+}
+
+/* ---- decoding ---- */
+
 static void watch_scans(j_common_ptr jpeg) {
-    struct decoder *decoder = jpeg->client_data;
-    if (decoder->jpeg.input_scan_number > SCANS_LIMIT) {
-        snprintf(decoder->text, sizeof decoder->text, "more than %d scans", SCANS_LIMIT);
-        longjmp(decoder->back, 1);
+    struct catcher *catcher = jpeg->client_data;
+    if (((j_decompress_ptr)jpeg)->input_scan_number > SCANS_LIMIT) {
+        snprintf(catcher->text, sizeof catcher->text, "more than %d scans", SCANS_LIMIT);
+        longjmp(catcher->back, 1);
     }
 }
 
-static void prepare(struct decoder *decoder) {
+static void prepare(struct decoder *decoder, uint64_t limit) {
     struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
-    jpeg->err = jpeg_std_error(&decoder->errors);
-    decoder->errors.error_exit = stop;
-    decoder->errors.emit_message = listen;
-    jpeg->client_data = decoder;
+    jpeg->err = catch_errors(&decoder->catcher);
+    jpeg->client_data = &decoder->catcher;
     jpeg_create_decompress(jpeg);
     decoder->progress.progress_monitor = watch_scans;
     jpeg->progress = &decoder->progress;
-    jpeg->mem->max_memory_to_use = MEMORY_LIMIT;
+    jpeg->mem->max_memory_to_use = (long)(BYTES_PER_PIXEL * limit);
 }
 
 /* Halves the picture as long as its shorter side stays large enough. */
@@ -103,7 +122,8 @@ static void cmyk_to_rgb(const uint8_t *cmyk, size_t count, uint8_t *rgb) {
 }
 
 /* libjpeg's errors jump out of it, ours are returned. */
-static enum status decode(struct decoder *decoder, const uint8_t *bytes, size_t size, uint32_t at_least) {
+static enum status decode(struct decoder *decoder, const uint8_t *bytes, size_t size, uint32_t at_least,
+                          uint64_t limit) {
     struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
     jpeg_mem_src(jpeg, bytes, (unsigned long)size);
     jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xffff);
@@ -114,7 +134,7 @@ static enum status decode(struct decoder *decoder, const uint8_t *bytes, size_t 
     jpeg->out_color_space = four ? JCS_CMYK : JCS_RGB;
     jpeg_calc_output_dimensions(jpeg);
     /* Counted before scaling: time and the memory for coefficients depend on it. */
-    TRY(picture_check_size(jpeg->image_width, jpeg->image_height));
+    TRY(picture_check_size(jpeg->image_width, jpeg->image_height, limit));
     TRY(picture_create(jpeg->output_width, jpeg->output_height, &decoder->picture));
     size_t width = jpeg->output_width;
     if (four)
@@ -131,17 +151,16 @@ static enum status decode(struct decoder *decoder, const uint8_t *bytes, size_t 
     return STATUS_OK;
 }
 
-enum status jpeg_decode(const uint8_t *bytes, size_t size, uint32_t at_least, struct picture *out,
+enum status jpeg_decode(const uint8_t *bytes, size_t size, uint32_t at_least, uint64_t limit, struct picture *out,
                         uint32_t *orientation) {
     struct decoder *decoder;
     TRY(memory_zeroed(1, sizeof *decoder, &decoder));
     enum status volatile status = STATUS_OK;
-    if (setjmp(decoder->back)) {
-        bool full = decoder->errors.msg_code == JERR_OUT_OF_MEMORY || decoder->errors.msg_code == JERR_NO_BACKING_STORE;
-        status = fail(full ? STATUS_MEMORY : STATUS_DATA, "damaged JPEG: %s", decoder->text);
+    if (setjmp(decoder->catcher.back)) {
+        status = fail_caught(&decoder->catcher, STATUS_DATA, "damaged JPEG");
     } else {
-        prepare(decoder);
-        status = decode(decoder, bytes, size, at_least);
+        prepare(decoder, limit);
+        status = decode(decoder, bytes, size, at_least, limit);
     }
     jpeg_destroy_decompress(&decoder->jpeg);
     if (status == STATUS_OK) {
@@ -152,5 +171,83 @@ enum status jpeg_decode(const uint8_t *bytes, size_t size, uint32_t at_least, st
     }
     free(decoder->row);
     free(decoder);
+    return status;
+}
+
+/* ---- encoding ---- */
+
+struct encoder {
+    struct catcher catcher;
+    struct jpeg_compress_struct jpeg;
+    struct jpeg_destination_mgr target;
+    uint8_t *bytes;
+    size_t size, capacity;
+};
+
+static struct encoder *encoder_of(j_compress_ptr jpeg) {
+    return (struct encoder *)jpeg->client_data; /* the catcher comes first */
+}
+
+/* Makes room behind the first encoder->size bytes. */
+static void make_room(j_compress_ptr jpeg) {
+    enum { STEP = 16384 };
+    struct encoder *encoder = encoder_of(jpeg);
+    if (memory_grow(&encoder->bytes, &encoder->capacity, encoder->size + STEP, 1) != STATUS_OK)
+        ERREXIT1(jpeg, JERR_OUT_OF_MEMORY, 0);
+    encoder->target.next_output_byte = encoder->bytes + encoder->size;
+    encoder->target.free_in_buffer = encoder->capacity - encoder->size;
+}
+
+static boolean target_full(j_compress_ptr jpeg) {
+    encoder_of(jpeg)->size = encoder_of(jpeg)->capacity;
+    make_room(jpeg);
+    return TRUE;
+}
+
+static void target_done(j_compress_ptr jpeg) {
+    struct encoder *encoder = encoder_of(jpeg);
+    encoder->size = encoder->capacity - encoder->target.free_in_buffer;
+}
+
+static void encode(struct encoder *encoder, const struct picture *in, int quality) {
+    struct jpeg_compress_struct *jpeg = &encoder->jpeg;
+    jpeg->err = catch_errors(&encoder->catcher);
+    jpeg->client_data = encoder;
+    jpeg_create_compress(jpeg);
+    encoder->target = (struct jpeg_destination_mgr){
+        .init_destination = make_room, .empty_output_buffer = target_full, .term_destination = target_done};
+    jpeg->dest = &encoder->target;
+    jpeg->image_width = in->width;
+    jpeg->image_height = in->height;
+    jpeg->input_components = 3;
+    jpeg->in_color_space = JCS_RGB;
+    jpeg_set_defaults(jpeg);
+    jpeg_set_quality(jpeg, quality, TRUE);
+    jpeg_start_compress(jpeg, TRUE);
+    while (jpeg->next_scanline < in->height) {
+        JSAMPROW row = in->pixels + (size_t)3 * in->width * jpeg->next_scanline;
+        (void)jpeg_write_scanlines(jpeg, &row, 1);
+    }
+    jpeg_finish_compress(jpeg);
+}
+
+enum status picture_encode_jpeg(const struct picture *in, int quality, uint8_t **bytes, size_t *size) {
+    struct encoder *encoder;
+    if (quality < 1 || quality > 100)
+        return fail(STATUS_USAGE, "the quality of a JPEG should be from 1 to 100, it is %d", quality);
+    TRY(memory_zeroed(1, sizeof *encoder, &encoder));
+    enum status volatile status = STATUS_OK;
+    if (setjmp(encoder->catcher.back))
+        status = fail_caught(&encoder->catcher, STATUS_USAGE, "no JPEG can be made");
+    else
+        encode(encoder, in, quality);
+    jpeg_destroy_compress(&encoder->jpeg);
+    if (status == STATUS_OK) {
+        *bytes = encoder->bytes;
+        *size = encoder->size;
+    } else {
+        free(encoder->bytes);
+    }
+    free(encoder);
     return status;
 }

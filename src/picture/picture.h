@@ -62,4 +62,46 @@ CHECKED enum status picture_resize_crop(const struct picture *in, struct box box
  */
 CHECKED enum status picture_evaluation(const struct picture *in, uint32_t resize, uint32_t crop, uint8_t *out);
 
+/*
+ * How picture_augment changes a picture. Ranges are those of torchvision's transforms of the same names; a strength of
+ * 0 leaves that change out.
+ */
+struct picture_augment_options {
+    /* Random resized crop: the part's share of the area, and width / height, uniform in its logarithm. */
+    double area_low, area_high, ratio_low, ratio_high;
+    double flip; /* probability of mirroring left and right */
+    /* Colour jitter, in random order: factors from 1 - s (at least 0) to 1 + s; the hue moves by up to s of a turn. */
+    double brightness, contrast, saturation, hue;
+    /* Of RandAugment's 14 operations so many are drawn (with repetition), of magnitude 0 to 30. */
+    uint32_t policy_count;
+    double policy_magnitude;
+};
+
+/* Area 0.08 to 1, ratio 3/4 to 4/3, flip 0.5, no jitter, no policy (its magnitude is 9): the recipe of ImageNet. */
+extern const struct picture_augment_options picture_augment_defaults;
+
+/* STATUS_USAGE with a sentence that names the option and its range. */
+CHECKED enum status picture_augment_check(const struct picture_augment_options *options);
+
+/*
+ * Writes size x size pixels (3 * size * size bytes) at `out`: a random part of the picture, scaled, perhaps mirrored,
+ * changed by the policy and then by the colour jitter. A pure function of the picture, the options, seed, epoch and the
+ * picture's number `index`. STATUS_USAGE when an option or `size` is out of range (as picture_resize_crop),
+ * STATUS_MEMORY.
+ */
+CHECKED enum status picture_augment(const struct picture *in, const struct picture_augment_options *options,
+                                    uint32_t seed, uint32_t epoch, uint32_t index, uint32_t size, uint8_t *out);
+
+/*
+ * Encodes a picture as JPEG of `quality` 1 to 100 into *bytes (free with free()). STATUS_USAGE when the quality is out
+ * of range or a side is 0 or above 65,500, STATUS_MEMORY; the outputs are untouched on failure.
+ */
+CHECKED enum status picture_encode_jpeg(const struct picture *in, int quality, uint8_t **bytes, size_t *size);
+
+/*
+ * Scales a picture so that its longer side is `side` pixels; smaller pictures are copied. STATUS_USAGE when `side` is
+ * out of range (as picture_resize_crop), STATUS_MEMORY; *out is untouched on failure.
+ */
+CHECKED enum status picture_thumbnail(const struct picture *in, uint32_t side, struct picture *out);
+
 #endif

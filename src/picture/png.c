@@ -18,13 +18,13 @@ static enum status check_size(const struct spng_ihdr *header, size_t size) {
     return STATUS_OK;
 }
 
-static enum status decode(spng_ctx *context, size_t size, struct picture *out, uint32_t *orientation) {
+static enum status decode(spng_ctx *context, size_t size, uint64_t limit, struct picture *out, uint32_t *orientation) {
     struct spng_ihdr header;
     struct spng_exif exif;
     int error = spng_get_ihdr(context, &header);
     if (error)
         return fail(STATUS_DATA, "damaged PNG: %s", spng_strerror(error));
-    TRY(picture_check_size(header.width, header.height));
+    TRY(picture_check_size(header.width, header.height, limit));
     TRY(check_size(&header, size));
     TRY(picture_create(header.width, header.height, out));
     error = spng_decode_image(context, out->pixels, (size_t)3 * header.width * header.height, SPNG_FMT_RGB8, 0);
@@ -37,7 +37,7 @@ static enum status decode(spng_ctx *context, size_t size, struct picture *out, u
     return STATUS_OK;
 }
 
-enum status png_decode(const uint8_t *bytes, size_t size, struct picture *out, uint32_t *orientation) {
+enum status png_decode(const uint8_t *bytes, size_t size, uint64_t limit, struct picture *out, uint32_t *orientation) {
     spng_ctx *context = spng_ctx_new(0);
     if (!context)
         return fail(STATUS_MEMORY, "out of host memory: the state of the PNG decoder");
@@ -47,7 +47,7 @@ enum status png_decode(const uint8_t *bytes, size_t size, struct picture *out, u
     if (error)
         status = fail(STATUS_DATA, "damaged PNG: %s", spng_strerror(error));
     else
-        status = decode(context, size, out, orientation);
+        status = decode(context, size, limit, out, orientation);
     spng_ctx_free(context);
     return status;
 }

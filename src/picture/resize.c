@@ -180,3 +180,19 @@ enum status picture_evaluation(const struct picture *in, uint32_t resize, uint32
     return resize_view(&view, box, (uint32_t)width, (uint32_t)height, window, out + 3 * ((size_t)top * crop + left),
                        (size_t)3 * crop);
 }
+
+enum status picture_thumbnail(const struct picture *in, uint32_t side, struct picture *out) {
+    struct picture small;
+    uint32_t longer = MAX(in->width, in->height), bound = MIN(side, longer);
+    struct box box = {0, 0, (float)in->width, (float)in->height};
+    if (side < 1 || bound > SIDE_LIMIT)
+        return fail(STATUS_USAGE, "the side of a thumbnail should be from 1 to %d, it is %u", SIDE_LIMIT, side);
+    TRY(picture_create(MAX((uint64_t)bound * in->width / longer, 1), MAX((uint64_t)bound * in->height / longer, 1),
+                       &small));
+    enum status status = picture_resize_crop(in, box, small.width, small.height, small.pixels);
+    if (status != STATUS_OK)
+        picture_destroy(&small);
+    else
+        *out = small;
+    return status;
+}
