@@ -1,6 +1,6 @@
 /*
  * picture_truth: FNV-1a of the bytes that torchvision's Resize(resize) and CenterCrop(crop) make of test pictures, and
- * of those that Pillow decodes from the files in fuzz/corpus/picture, upright.
+ * of those that Pillow decodes from the files in fuzz/corpus/picture, upright, and of a picture that it changed.
  * Written by picture_truth.py with torchvision 0.14.1a0 and Pillow 9.4.0.
  */
 static const struct truth {
@@ -45,4 +45,17 @@ static const struct file_truth {
     {"palette.png", UINT64_C(0x2dc36c373022c431)},      {"clear_colour.png", UINT64_C(0xe863233c9dad81fe)},
     {"alpha.png", UINT64_C(0x450614aeddfe075d)},        {"grey_alpha.png", UINT64_C(0x65fc4a682567c0c4)},
     {"turned.png", UINT64_C(0x35925699ba93ad8b)},
+};
+static const struct change_truth {
+    const char *name;
+    double strength;
+    uint64_t hash;
+} change_truths[] = {
+    {"brightness", 0.3, UINT64_C(0x2fba61fb20733f5e)}, {"brightness", 1.7, UINT64_C(0x8f419be6e91a6e3c)},
+    {"contrast", 0.3, UINT64_C(0x3c6eb61baa8f7231)},   {"contrast", 1.7, UINT64_C(0x51013c4988bc413c)},
+    {"saturation", 0.3, UINT64_C(0x7900653b0d9b6b49)}, {"saturation", 1.7, UINT64_C(0xda5edc498dfe9142)},
+    {"sharpness", 0.3, UINT64_C(0xc08eb4bd92672680)},  {"sharpness", 1.7, UINT64_C(0xcf4fd56fd576e063)},
+    {"posterize", 3, UINT64_C(0x126dd74153126805)},    {"solarize", 100, UINT64_C(0x1bb3cb97d1f0ddc7)},
+    {"autocontrast", 0, UINT64_C(0xfe3e1ac1670e5e71)}, {"equalize", 0, UINT64_C(0x306b594eaa6f61ec)},
+    {"rotate", 1, UINT64_C(0x63caf70436e705cd)},       {"rotate", -1, UINT64_C(0x219cf62ee262f147)},
 };

@@ -9,7 +9,7 @@ import os
 import numpy
 import PIL
 import torchvision
-from PIL import Image, ImageOps
+from PIL import Image, ImageEnhance, ImageOps
 from torchvision import transforms
 
 
@@ -30,7 +30,7 @@ def fnv(values):
 
 print("/*")
 print(" * picture_truth: FNV-1a of the bytes that torchvision's Resize(resize) and CenterCrop(crop) make of test pictures, and")
-print(" * of those that Pillow decodes from the files in fuzz/corpus/picture, upright.")
+print(" * of those that Pillow decodes from the files in fuzz/corpus/picture, upright, and of a picture that it changed.")
 print(f" * Written by picture_truth.py with torchvision {torchvision.__version__} and Pillow {PIL.__version__}.")
 print(" */")
 print("static const struct truth {\n    uint32_t width, height, resize, crop;\n    uint64_t hash;\n} truths[] = {")
@@ -84,4 +84,23 @@ for name, (picture, options) in files.items():
     picture.save(os.path.join(FOLDER, name), **options)
     upright = ImageOps.exif_transpose(Image.open(os.path.join(FOLDER, name))).convert("RGB")
     print(f'    {{"{name}", UINT64_C(0x{fnv(numpy.asarray(upright)):016x})}},')
+print("};")
+
+
+changed = Image.fromarray(draw(1, 40, 40))
+changes = {
+    "brightness": [(f, ImageEnhance.Brightness(changed).enhance(f)) for f in (0.3, 1.7)],
+    "contrast": [(f, ImageEnhance.Contrast(changed).enhance(f)) for f in (0.3, 1.7)],
+    "saturation": [(f, ImageEnhance.Color(changed).enhance(f)) for f in (0.3, 1.7)],
+    "sharpness": [(f, ImageEnhance.Sharpness(changed).enhance(f)) for f in (0.3, 1.7)],
+    "posterize": [(3, ImageOps.posterize(changed, 3))],
+    "solarize": [(100, ImageOps.solarize(changed, 100))],
+    "autocontrast": [(0, ImageOps.autocontrast(changed))],
+    "equalize": [(0, ImageOps.equalize(changed))],
+    "rotate": [(1, changed.rotate(30)), (-1, changed.rotate(-30))],
+}
+print("static const struct change_truth {\n    const char *name;\n    double strength;\n    uint64_t hash;\n} change_truths[] = {")
+for name, results in changes.items():
+    for strength, result in results:
+        print(f'    {{"{name}", {strength}, UINT64_C(0x{fnv(numpy.asarray(result)):016x})}},')
 print("};")
