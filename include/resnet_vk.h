@@ -162,6 +162,11 @@ uint32_t rvk_label(const struct rvk_data *data, uint32_t index);
 /* NULL when the class has no name. */
 const char *rvk_class_name(const struct rvk_data *data, uint32_t class_index);
 
+/* The name of a class of ImageNet (ILSVRC 2012), 0 to 999: "tench". NULL for other numbers. Any thread. */
+const char *rvk_imagenet_class(uint32_t class_index);
+/* The same by synset, as folders of ImageNet's pictures are called: "n01440764". NULL for other texts. Any thread. */
+const char *rvk_synset_name(const char *synset);
+
 /* ---- training ---- */
 
 struct rvk_progress {
@@ -329,18 +334,34 @@ void rvk_get_model_info(const struct rvk_model *model, struct rvk_model_info *in
 /* The spec of the data set that it was trained on; "" when the file does not say it. */
 const char *rvk_model_data(const struct rvk_model *model);
 
+/*
+ * What the model calls a class: as the data set did that it was trained on, or as ImageNet does when a file from
+ * elsewhere has 1000 classes. NULL when that is not known, and for an index outside.
+ */
+const char *rvk_model_class_name(const struct rvk_model *model, uint32_t class_index);
+
 struct rvk_evaluation {
     double loss, accuracy;
     uint32_t count;
 };
 
+/* What the model says of one image. */
+struct rvk_answer {
+    uint32_t label; /* its true class */
+    uint32_t best;  /* the most probable class, the first of equals */
+    uint32_t rank;  /* how many classes come before the true one, by probability and then by number: 0 is right, and the
+                       true class is among the k best where rank < k */
+    float best_probability, true_probability;
+};
+
 /*
- * Mean loss and share of right answers over images [first, first + count) (count 0: to the end). Where not NULL,
- * class_count[k] and class_correct[k] receive numbers by true class (arrays as long as the data set has classes).
+ * Mean loss and share of right answers over images [first, first + count) (count 0: to the end). `answers`, where not
+ * NULL, receives those of all these images, in their order; confusion matrices and accuracies by class or among the k
+ * best are counts of them. Where outputs are not finite, no class but the true one comes after another.
  * RVK_USAGE when the images have another shape than the model's or the range is outside.
  */
 enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
-                             struct rvk_evaluation *evaluation, uint32_t *class_count, uint32_t *class_correct);
+                             struct rvk_evaluation *evaluation, struct rvk_answer *answers);
 
 /* Probabilities of every class for images [first, first + count): count x classes numbers. RVK_USAGE as above. */
 enum rvk_status rvk_predict(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,

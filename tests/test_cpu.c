@@ -175,7 +175,7 @@ static void evaluate(struct rvk_context *context, const struct rvk_data *data, s
     struct rvk_model *model;
     if (rvk_load_model(context, in_folder("run/last.safetensors"), &(struct rvk_load_options){.batch = 32}, &model) !=
             RVK_OK ||
-        rvk_evaluate(model, data, 0, 0, evaluation, NULL, NULL) != RVK_OK ||
+        rvk_evaluate(model, data, 0, 0, evaluation, NULL) != RVK_OK ||
         rvk_predict(model, data, 3, 5, probabilities) != RVK_OK)
         fail_msg("%s", rvk_message());
     rvk_free_model(model);

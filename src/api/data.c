@@ -2,6 +2,7 @@
 #include "api/internal.h"
 
 #include "base/memory.h"
+#include "data/imagenet.h"
 
 #include <stdlib.h>
 
@@ -40,6 +41,14 @@ uint32_t rvk_label(const struct rvk_data *data, uint32_t index) {
 
 const char *rvk_class_name(const struct rvk_data *data, uint32_t class_index) {
     return data->set.class_names && class_index < data->set.classes ? data->set.class_names[class_index] : NULL;
+}
+
+const char *rvk_imagenet_class(uint32_t class_index) {
+    return class_index < IMAGENET_CLASSES ? imagenet_classes[class_index].name : NULL;
+}
+
+const char *rvk_synset_name(const char *synset) {
+    return imagenet_find(synset);
 }
 
 /* ---- models ---- */

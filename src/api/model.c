@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/imagenet.h"
 #include "train/evaluate.h"
 #include "train/feed.h"
 #include "train/parameters.h"
@@ -17,6 +18,7 @@ struct rvk_model {
     struct model model;
     struct store *store;
     char *data;
+    json_t *class_names; /* an array; NULL: none are known */
     uint32_t batch;
     bool mean_per_pixel;
     struct evaluator evaluate, predict; /* made when first used */
@@ -35,6 +37,14 @@ static enum status read_data_spec(const struct checkpoint *checkpoint, char **sp
     return *spec ? STATUS_OK : fail(STATUS_MEMORY, "out of memory for the name of the data set");
 }
 
+static enum status read_class_names(const struct checkpoint *checkpoint, json_t **names) {
+    char *text;
+    TRY(trainer_class_names(checkpoint, &text));
+    *names = text ? json_loads(text, 0, NULL) : NULL;
+    free(text);
+    return STATUS_OK;
+}
+
 static enum status load_checkpoint(struct rvk_model *model, const struct checkpoint *checkpoint, const char *name) {
     if (name && strcmp(name, checkpoint->model.name) != 0)
         return fail(STATUS_USAGE, "%s is a checkpoint of %s, not of %s", checkpoint->file.path, checkpoint->model.name,
@@ -43,6 +53,7 @@ static enum status load_checkpoint(struct rvk_model *model, const struct checkpo
         return fail(STATUS_DATA, "%s does not say how images are normalized", checkpoint->file.path);
     model->mean_per_pixel = checkpoint->normalization == NORMALIZATION_PIXEL;
     TRY(read_data_spec(checkpoint, &model->data));
+    TRY(read_class_names(checkpoint, &model->class_names));
     TRY(model_create(&checkpoint->model, &model->model));
     TRY(store_create(model->context->device, &model->store));
     return checkpoint_load(checkpoint, &model->model, model->store, CHECKPOINT_WEIGHTS);
@@ -115,6 +126,7 @@ void rvk_free_model(struct rvk_model *model) {
     store_destroy(model->store);
     model_destroy(&model->model);
     free(model->data);
+    json_decref(model->class_names);
     free(model);
 }
 
@@ -124,6 +136,13 @@ void rvk_get_model_info(const struct rvk_model *model, struct rvk_model_info *in
 
 const char *rvk_model_data(const struct rvk_model *model) {
     return model->data;
+}
+
+const char *rvk_model_class_name(const struct rvk_model *model, uint32_t class_index) {
+    uint32_t classes = model->model.options.classes;
+    if (model->class_names && class_index < classes)
+        return json_string_value(json_array_get(model->class_names, class_index));
+    return classes == IMAGENET_CLASSES && !*model->data ? rvk_imagenet_class(class_index) : NULL;
 }
 
 /* ---- running ---- */
@@ -153,33 +172,26 @@ static enum status make_evaluator(struct rvk_model *model, enum step_kind kind, 
 }
 
 static enum status evaluate(struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t count,
-                            struct rvk_evaluation *out, uint32_t *class_count, uint32_t *class_correct) {
+                            struct rvk_evaluation *out, struct rvk_answer *out_answers) {
     struct evaluation evaluation;
-    uint32_t *answers;
+    struct answer *answers = NULL;
     TRY(check(model, data, first, &count));
     TRY(make_evaluator(model, STEP_EVALUATE, &model->evaluate));
-    TRY(memory_zeroed(count, sizeof *answers, &answers));
+    if (out_answers)
+        TRY(memory_zeroed(count, sizeof *answers, &answers));
     enum status status = evaluator_run(&model->evaluate, data, first, count, &evaluation, answers);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK)
         *out = (struct rvk_evaluation){evaluation.loss, evaluation.accuracy, count};
-        for (uint32_t k = 0; k < data->classes; k++) {
-            uint32_t all = 0, right = 0;
-            for (uint32_t i = 0; i < count; i++)
-                if (data->labels[first + i] == k)
-                    all++, right += answers[i] == k;
-            if (class_count)
-                class_count[k] = all;
-            if (class_correct)
-                class_correct[k] = right;
-        }
-    }
+    for (uint32_t i = 0; status == STATUS_OK && out_answers && i < count; i++)
+        out_answers[i] = (struct rvk_answer){data->labels[first + i], answers[i].best, answers[i].rank,
+                                             answers[i].best_probability, answers[i].true_probability};
     free(answers);
     return status;
 }
 
 enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
-                             struct rvk_evaluation *evaluation, uint32_t *class_count, uint32_t *class_correct) {
-    return api_status(evaluate(model, &data->set, first, count, evaluation, class_count, class_correct));
+                             struct rvk_evaluation *evaluation, struct rvk_answer *answers) {
+    return api_status(evaluate(model, &data->set, first, count, evaluation, answers));
 }
 
 static enum status predict(struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t count,

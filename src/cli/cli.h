@@ -72,6 +72,10 @@ const char *cli_duration(double seconds, char *text);
 /* "1.3 GB". `text` holds 32 characters; returns it. */
 const char *cli_bytes(uint64_t bytes, char *text);
 
+/* Prints `text` to stdout in `width` columns: cut with an ellipsis, or filled with blanks; 0: as long as it is. Control
+ * characters become '?'. */
+void cli_print_column(const char *text, int width);
+
 /* Table of time per op; `user` is the FILE to print to. */
 void cli_print_profile(void *user, const struct rvk_profile_row *rows, uint32_t count);
 

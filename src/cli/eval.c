@@ -1,11 +1,13 @@
-/* eval: loss and accuracy of a checkpoint. */
-#include "cli/cli.h"
+/* eval: what a trained model knows: loss, accuracy, and which classes it takes for which. */
+#include "cli/eval_report.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct values {
-    const char *weights, *data, *model, *style;
-    uint32_t batch, count, size;
+    const char *weights, *data, *model, *style, *csv, *html;
+    uint32_t batch, count, size, top;
     bool training;
 } values;
 
@@ -22,68 +24,187 @@ static const struct option options[] = {
     OPTION(OPTION_WHOLE, "size", size, "N", "0", "height and width of its images; 0: its usual ones", 0, 4096),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
-static const struct option_group groups[] = {{"What to evaluate", options, &values}, {NULL, NULL, NULL}};
+static const struct option output_options[] = {
+    OPTION(OPTION_WHOLE, "top", top, "K", "5", "also count answers whose K best classes hold the true one", 1, 65536),
+    OPTION(OPTION_TEXT, "csv", csv, "FILE", NULL, "write the confusion matrix as comma-separated values", 0, 0),
+    OPTION(OPTION_TEXT, "html", html, "FILE", NULL, "write a page: figures, matrix, the most confident mistakes", 0, 0),
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
+};
+static const struct option_group groups[] = {
+    {"What to evaluate", options, &values}, {"Output", output_options, &values}, {NULL, NULL, NULL}};
 
-struct result {
-    struct rvk_evaluation all;
-    uint32_t *count, *correct; /* by class */
+/* ---- text ---- */
+
+enum {
+    READABLE = 20,  /* classes of which a terminal shows all, and the matrix */
+    NAME_WIDTH = 22 /* columns */
 };
 
-static double share(uint32_t part, uint32_t whole) {
-    return whole ? (double)part / whole : 0;
+/* A share in percent, or a dash. */
+static const char *percent(double share, char text[16]) {
+    snprintf(text, 16, isfinite(share) ? "%.1f %%" : "-", 100 * share);
+    return text;
 }
 
-static void print(const struct rvk_data *data, const struct result *result) {
-    printf("loss %.4f, accuracy %.4f on %u images\n", result->all.loss, result->all.accuracy, result->all.count);
-    for (uint32_t k = 0; k < rvk_get_data_info(data).classes; k++) {
-        const char *name = rvk_class_name(data, k);
-        printf("  %3u %-20s %.4f  (%u of %u)\n", k, name ? name : "", share(result->correct[k], result->count[k]),
-               result->correct[k], result->count[k]);
+/* The class that images of class `k` are taken for most often, other than itself; UINT32_MAX: none is. */
+static uint32_t mostly_taken_for(const struct confusion *confusion, uint32_t k) {
+    uint32_t most = UINT32_MAX;
+    for (uint32_t other = 0; other < confusion->classes; other++) {
+        uint32_t images = confusion_at(confusion, k, other);
+        if (other != k && images && (most == UINT32_MAX || images > confusion_at(confusion, k, most)))
+            most = other;
+    }
+    return most;
+}
+
+static void print_name(const struct eval_report *report, uint32_t k, int width) {
+    printf("%4u ", k);
+    cli_print_column(eval_class_name(report, k), width);
+}
+
+static void print_class(const struct eval_report *report, uint32_t k) {
+    const struct confusion *confusion = &report->confusion;
+    char recall[16], precision[16];
+    uint32_t other = mostly_taken_for(confusion, k);
+    print_name(report, k, NAME_WIDTH);
+    printf(" %7u %9s %9s", confusion->truly[k], percent(confusion_recall(confusion, k), recall),
+           percent(confusion_precision(confusion, k), precision));
+    if (other != UINT32_MAX) {
+        printf("  %5u x ", confusion_at(confusion, k, other));
+        print_name(report, other, 0);
+    }
+    putchar('\n');
+}
+
+static void print_heading(void) {
+    printf("%-*s %7s %9s %9s  %s\n", NAME_WIDTH + 5, "class", "images", "recall", "precision", "mostly mistaken for");
+}
+
+/* Of many classes those with the lowest recall. */
+static void print_worst_classes(const struct eval_report *report) {
+    const struct confusion *confusion = &report->confusion;
+    double before = -1; /* recall of the class printed last; of equals the smaller number comes first */
+    uint32_t last = 0;
+    printf("\nThe %d classes that are recognized worst (--csv and --html have all %u)\n", READABLE, confusion->classes);
+    print_heading();
+    for (int i = 0; i < READABLE; i++) {
+        uint32_t next = UINT32_MAX;
+        for (uint32_t k = 0; k < confusion->classes; k++) {
+            double recall = confusion_recall(confusion, k);
+            bool after = recall > before || (recall == before && k > last);
+            if (after && (next == UINT32_MAX || recall < confusion_recall(confusion, next)))
+                next = k;
+        }
+        if (next == UINT32_MAX)
+            return;
+        print_class(report, next);
+        before = confusion_recall(confusion, next), last = next;
     }
 }
 
-static void print_json(const struct cli *cli, const struct rvk_data *data, const struct result *result) {
-    json_t *record = cli_record(cli, NULL), *classes = json_array();
-    for (uint32_t k = 0; k < rvk_get_data_info(data).classes; k++)
-        json_array_append_new(classes, json_pack("{s:I, s:s?, s:I, s:I, s:f}", "class", (json_int_t)k, "name",
-                                                 rvk_class_name(data, k), "count", (json_int_t)result->count[k],
-                                                 "correct", (json_int_t)result->correct[k], "accuracy",
-                                                 share(result->correct[k], result->count[k])));
-    json_object_set_new(record, "loss", cli_number(result->all.loss));
-    json_object_set_new(record, "accuracy", json_real(result->all.accuracy));
-    json_object_set_new(record, "count", json_integer(result->all.count));
-    json_object_set_new(record, "classes", classes);
-    cli_print_json(record);
+static void print_pairs(const struct eval_report *report) {
+    struct confused pairs[READABLE];
+    uint32_t count = confusion_worst(&report->confusion, pairs, READABLE);
+    printf("\nThe most frequent mistakes\n");
+    for (uint32_t i = 0; i < count; i++) {
+        printf("%7u of %-6u ", pairs[i].count, report->confusion.truly[pairs[i].truly]);
+        print_name(report, pairs[i].truly, NAME_WIDTH);
+        printf("  taken for ");
+        print_name(report, pairs[i].answered, 0);
+        putchar('\n');
+    }
 }
 
-static enum rvk_status evaluate(struct cli *cli, struct rvk_model *model, struct rvk_data *data) {
-    uint32_t classes = rvk_get_data_info(data).classes;
-    uint32_t *numbers = calloc(2 * (size_t)classes, sizeof *numbers);
-    struct result result = {.count = numbers, .correct = numbers + classes};
-    if (!numbers)
-        return cli_fail(RVK_MEMORY, "out of memory for %u classes", classes);
-    enum rvk_status status = rvk_evaluate(model, data, 0, values.count, &result.all, result.count, result.correct);
-    if (status == RVK_OK && cli->common.json)
-        print_json(cli, data, &result);
-    else if (status == RVK_OK)
-        print(data, &result);
-    free(numbers);
-    return status;
+static void print_matrix(const struct eval_report *report) {
+    const struct confusion *confusion = &report->confusion;
+    int width = 5;
+    for (uint32_t images = confusion->images; images >= 10000; images /= 10)
+        width++;
+    printf("\n%-*s", NAME_WIDTH + 5, "true class \\ answer");
+    for (uint32_t k = 0; k < confusion->classes; k++)
+        printf("%*u", width, k);
+    putchar('\n');
+    for (uint32_t row = 0; row < confusion->classes; row++) {
+        print_name(report, row, NAME_WIDTH);
+        for (uint32_t column = 0; column < confusion->classes; column++)
+            if (confusion_at(confusion, row, column))
+                printf("%*u", width, confusion_at(confusion, row, column));
+            else
+                printf("%*s", width, ".");
+        putchar('\n');
+    }
+}
+
+static void print(const struct eval_report *report) {
+    printf("loss %.4f, accuracy %.4f on %u images", report->all.loss, report->all.accuracy, report->all.count);
+    if (report->top < report->confusion.classes)
+        printf(", top-%u %.4f", report->top, report->top_accuracy);
+    printf("\n");
+    if (report->confusion.classes > READABLE) {
+        print_worst_classes(report);
+        print_pairs(report);
+        return;
+    }
+    putchar('\n');
+    print_heading();
+    for (uint32_t k = 0; k < report->confusion.classes; k++)
+        print_class(report, k);
+    print_matrix(report);
+}
+
+/* ---- running ---- */
+
+static enum rvk_status write_outputs(struct cli *cli, const struct eval_report *report) {
+    if (cli->common.json) {
+        json_t *record = cli_record(cli, NULL);
+        eval_report_json(report, record);
+        cli_print_json(record);
+    } else {
+        print(report);
+    }
+    enum rvk_status status = values.csv ? eval_report_csv(report, values.csv) : RVK_OK;
+    return status == RVK_OK && values.html ? eval_report_html(report, values.html) : status;
+}
+
+static enum rvk_status evaluate(struct cli *cli, struct rvk_model *model, struct eval_report *report) {
+    struct rvk_data_info info = rvk_get_data_info(report->data);
+    struct rvk_model_info model_info;
+    rvk_get_model_info(model, &model_info);
+    snprintf(report->model, sizeof report->model, "%s", model_info.name);
+    report->answer_count = values.count && values.count < info.count ? values.count : info.count;
+    report->answers = calloc(report->answer_count, sizeof *report->answers);
+    if (!report->answers)
+        return cli_fail(RVK_MEMORY, "out of host memory for %u answers", report->answer_count);
+    enum rvk_status status = rvk_evaluate(model, report->data, 0, values.count, &report->all, report->answers);
+    uint32_t right = 0;
+    for (uint32_t i = 0; status == RVK_OK && i < report->answer_count; i++)
+        right += report->answers[i].label < info.classes && report->answers[i].rank < values.top;
+    report->top = values.top;
+    report->top_accuracy = report->all.count ? (double)right / report->all.count : 0;
+    if (status == RVK_OK)
+        status = confusion_create(report->answers, report->answer_count, info.classes, &report->confusion);
+    return status == RVK_OK ? write_outputs(cli, report) : status;
 }
 
 static enum rvk_status run(struct cli *cli) {
     struct rvk_model *model = NULL;
     struct rvk_data *data = NULL;
     const struct rvk_load_options load = {values.batch, values.model, values.style, values.size};
+    struct eval_report report = {.weights = values.weights};
     if (!values.weights)
         return cli_fail(RVK_USAGE, "eval needs --weights FILE");
     enum rvk_status status = rvk_load_model(cli->context, values.weights, &load, &model);
     if (status == RVK_OK && !values.data && !*rvk_model_data(model))
         status = cli_fail(RVK_USAGE, "%s does not say what it was trained on: eval needs --data SPEC", values.weights);
+    if (status == RVK_OK) {
+        report.spec = values.data ? values.data : rvk_model_data(model);
+        status = rvk_open_data(report.spec, values.training, &data);
+    }
+    report.data = data;
     if (status == RVK_OK)
-        status = rvk_open_data(values.data ? values.data : rvk_model_data(model), values.training, &data);
-    if (status == RVK_OK)
-        status = evaluate(cli, model, data);
+        status = evaluate(cli, model, &report);
+    confusion_destroy(&report.confusion);
+    free(report.answers);
     rvk_close_data(data);
     rvk_free_model(model);
     return status;
@@ -91,7 +212,7 @@ static enum rvk_status run(struct cli *cli) {
 
 const struct command command_eval = {
     .name = "eval",
-    .summary = "loss and accuracy of a trained model",
+    .summary = "what a trained model knows: accuracy, by class too, and its mistakes",
     .device = true,
     .groups = groups,
     .run = run,

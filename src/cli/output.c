@@ -1,8 +1,11 @@
 /* cli: what the commands share for their output. */
 #include "cli/cli.h"
 
+#include "base/text.h"
+
 #include <math.h>
 #include <stdarg.h>
+#include <string.h>
 
 enum rvk_status cli_fail(enum rvk_status code, const char *format, ...) {
     char text[1024];
@@ -116,6 +119,20 @@ const char *cli_bytes(uint64_t bytes, char *text) {
     else
         snprintf(text, 32, "%.1f MB", 1e-6 * (double)bytes);
     return text;
+}
+
+void cli_print_column(const char *text, int width) {
+    size_t columns = width > 0 ? (size_t)width : SIZE_MAX, length = text_length(text), shown = 0;
+    for (size_t bytes; *text && shown < (length > columns ? columns - 1 : length); text += bytes, shown++) {
+        char character[5] = "";
+        bytes = text_character(text) ? text_character(text) : 1;
+        memcpy(character, text, bytes);
+        text_print(stdout, character);
+    }
+    if (length > columns)
+        fputs("\xE2\x80\xA6", stdout), shown++; /* an ellipsis */
+    for (; width > 0 && shown < columns; shown++)
+        putchar(' ');
 }
 
 void cli_print_profile(void *user, const struct rvk_profile_row *rows, uint32_t count) {

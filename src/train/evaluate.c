@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "train/feed.h"
 
+#include <math.h>
 #include <string.h>
 
 struct fit evaluator_fit(const struct model *model, struct store *store, enum step_kind kind, uint32_t batch,
@@ -52,8 +53,22 @@ static uint32_t largest(const float *values, uint32_t count) {
     return best;
 }
 
+struct answer evaluate_answer(const float *logits, uint32_t classes, uint32_t target) {
+    struct answer answer = {.best = largest(logits, classes)};
+    const double highest = (double)logits[answer.best], own = (double)logits[target];
+    double sum = 0; /* of exp(logit - highest) */
+    for (uint32_t k = 0; k < classes; k++) {
+        bool after = (double)logits[k] < own || ((double)logits[k] == own && k >= target);
+        answer.rank += !after && k != target;
+        sum += exp((double)logits[k] - highest);
+    }
+    answer.best_probability = (float)(1 / sum);
+    answer.true_probability = (float)(exp(own - highest) / sum);
+    return answer;
+}
+
 enum status evaluator_run(struct evaluator *evaluator, const struct dataset *data, uint32_t first, uint32_t count,
-                          struct evaluation *evaluation, uint32_t *answers) {
+                          struct evaluation *evaluation, struct answer *answers) {
     const struct step *step = &evaluator->step;
     const struct tensor *logits = &step->graph.tensors[step->logits];
     double loss = 0, correct = 0, penalty = 0;
@@ -64,7 +79,7 @@ enum status evaluator_run(struct evaluator *evaluator, const struct dataset *dat
         const float *row = plan_output(evaluator->plan, step->logits);
         loss += metrics[0], correct += metrics[1], penalty = metrics[2];
         for (uint32_t i = 0; answers && i < part; i++, row += tensor_row(logits))
-            answers[done + i] = largest(row, logits->shape.d[C]);
+            answers[done + i] = evaluate_answer(row, logits->shape.d[C], data->labels[first + done + i]);
     }
     *evaluation = (struct evaluation){.loss = loss / count + penalty, .accuracy = correct / count};
     return STATUS_OK;

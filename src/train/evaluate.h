@@ -29,12 +29,19 @@ struct evaluation {
     double loss, accuracy; /* means; the loss includes the model's penalty */
 };
 
-/*
- * Images [first, first + count), count >= 1, with an evaluator of STEP_EVALUATE. `answers`: the most probable class of
- * each, the first of equals; may be NULL.
- */
+/* What the model says of one image. */
+struct answer {
+    uint32_t best; /* the most probable class, the first of equals */
+    uint32_t rank; /* of the true class: how many come before it, by logit and then by number */
+    float best_probability, true_probability;
+};
+
+/* `target` is below `classes`. Where logits are not finite, the true class counts as the last. */
+struct answer evaluate_answer(const float *logits, uint32_t classes, uint32_t target);
+
+/* Images [first, first + count), count >= 1, with an evaluator of STEP_EVALUATE; `answers` [count] may be NULL. */
 CHECKED enum status evaluator_run(struct evaluator *evaluator, const struct dataset *data, uint32_t first,
-                                  uint32_t count, struct evaluation *evaluation, uint32_t *answers);
+                                  uint32_t count, struct evaluation *evaluation, struct answer *answers);
 
 /* With an evaluator of STEP_PREDICT: count x classes probabilities. */
 CHECKED enum status evaluator_predict(struct evaluator *evaluator, const struct dataset *data, uint32_t first,

@@ -96,4 +96,7 @@ CHECKED enum status trainer_choose_batch(struct vk_device *device, const struct 
 /* The text of `record` in a checkpoint that the trainer saved, free with free(). STATUS_DATA when there is none. */
 CHECKED enum status trainer_record(const struct checkpoint *checkpoint, char **record);
 
+/* The names of the classes that the trainer saved, as a JSON array, free with free(); NULL when they had none. */
+CHECKED enum status trainer_class_names(const struct checkpoint *checkpoint, char **names);
+
 #endif

@@ -2,6 +2,7 @@
 #include "train/trainer_internal.h"
 
 #include "base/file.h"
+#include "base/text.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -14,6 +15,17 @@ static json_t *pack_best(const struct trainer_epoch *best) {
                      best->validation_loss, "validation_accuracy", best->validation_accuracy);
 }
 
+/* NULL when the classes have no names. */
+static json_t *pack_names(const struct dataset *data) {
+    json_t *names = data->class_names ? json_array() : NULL;
+    for (uint32_t k = 0; names && k < data->classes; k++) {
+        char *name = text_valid(data->class_names[k]);
+        json_array_append_new(names, name ? json_string(name) : json_null());
+        free(name);
+    }
+    return names;
+}
+
 /* The JSON text, free with free(); NULL when memory is short. */
 static char *pack(const struct trainer *trainer) {
     const struct position *at = &trainer->at;
@@ -23,7 +35,8 @@ static char *pack(const struct trainer *trainer) {
                               at->right_sum, "plateau", "best", plateau->best, "epochs", (json_int_t)plateau->epochs,
                               "stale", (json_int_t)plateau->stale, "reductions", (json_int_t)plateau->reductions,
                               "best", pack_best(&at->best), "stale", (json_int_t)at->stale);
-    json_t *all = json_pack("{s:o, s:o}", "options", record, "position", state);
+    json_t *all =
+        json_pack("{s:o, s:o, s:o*}", "options", record, "position", state, "classes", pack_names(&trainer->training));
     char *text = all ? json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(all);
     return text;
@@ -119,4 +132,12 @@ enum status trainer_record(const struct checkpoint *checkpoint, char **record) {
     if (!*record)
         return fail(STATUS_DATA, "%s holds no options of a training run", checkpoint->file.path);
     return STATUS_OK;
+}
+
+enum status trainer_class_names(const struct checkpoint *checkpoint, char **names) {
+    json_t *all = checkpoint->state.options ? json_loads(checkpoint->state.options, 0, NULL) : NULL;
+    json_t *list = json_object_get(all, "classes");
+    *names = list ? json_dumps(list, JSON_COMPACT) : NULL;
+    json_decref(all);
+    return list && !*names ? fail(STATUS_MEMORY, "out of memory for the names of classes") : STATUS_OK;
 }
