@@ -52,6 +52,7 @@ static void test_escape(void **state) {
                              "c\xEF\xBF\xBD"},
         {"\xC2\x85", "\xEF\xBF\xBD"},                             /* a control character of two bytes */
         {"\xFFx\xC3", "\xEF\xBF\xBDx\xEF\xBF\xBD"},               /* stray, and cut at the end */
+        {"\xE0\x80\xBC", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"}, /* '<' in three bytes */
         {"\xC0\xBC", "\xEF\xBF\xBD\xEF\xBF\xBD"},                 /* '<', overlong */
         {"\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"}, /* a surrogate */
         {"\xF4\x90\x80\x80!", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD!"}, /* above U+10FFFF */
