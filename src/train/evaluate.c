@@ -58,7 +58,7 @@ struct answer evaluate_answer(const float *logits, uint32_t classes, uint32_t ta
     const double highest = (double)logits[answer.best], own = (double)logits[target];
     double sum = 0; /* of exp(logit - highest) */
     for (uint32_t k = 0; k < classes; k++) {
-        bool after = (double)logits[k] < own || ((double)logits[k] == own && k >= target);
+        bool after = (double)logits[k] < own || ((double)logits[k] == own && k > target);
         answer.rank += !after && k != target;
         sum += exp((double)logits[k] - highest);
     }
