@@ -21,6 +21,7 @@ layout(constant_id = 3) const int COLUMNS = 8;
 layout(constant_id = 4) const int TAPS = 3;
 layout(constant_id = 5) const int STRIDE = 1;
 layout(constant_id = 6) const int DILATION = 1;
+layout(constant_id = 7) const bool PADDED = true; // filters are no multiple of four (masking costs the loop its registers)
 
 const int SPAN = ((COLUMNS - 1) * STRIDE + (TAPS - 1) * DILATION + 1) * QUADS; // vec4s of x: [column][quad]
 const int REGISTERS = (SPAN + int(LANES) - 1) / int(LANES);
@@ -113,6 +114,6 @@ void main() {
             int channel = channel_tile * QUADS * 4 + i, a = (t * QUADS * 4 + i) * 4;
             if (channel < channels && quad < output_quads)
                 parts[(((chunk * kernel_rows + k) * TAPS + t) * channels + channel) * output_quads + quad] =
-                    keep(vec4(sum[a], sum[a + 1], sum[a + 2], sum[a + 3]), uint(filters - 4 * quad));
+                    keep(vec4(sum[a], sum[a + 1], sum[a + 2], sum[a + 3]), PADDED ? uint(filters - 4 * quad) : 4u);
         }
 }

@@ -258,8 +258,9 @@ bool conv_forms_subgroup_weight(const struct call *call, const struct device_fac
         dispatch_output(dispatch, 0);
     else
         dispatch_scratch(dispatch, 0);
-    const uint32_t constants[] = {facts->subgroup_size,  lanes, block.quads, block.columns, taps, conv.stride[COLUMNS],
-                                  conv.dilation[COLUMNS]};
+    const uint32_t constants[] = {
+        facts->subgroup_size, lanes, block.quads, block.columns, taps, conv.stride[COLUMNS], conv.dilation[COLUMNS],
+        conv.y.d[C] % 4 != 0};
     for (size_t i = 0; i < COUNT(constants); i++)
         dispatch_constant(dispatch, constants[i]);
     const uint32_t words[] = {conv.x.d[H],       conv.x.d[W],          conv.y.d[H],       conv.y.d[W],
