@@ -3,9 +3,9 @@
  * one number a channel for mean, variance, gamma and beta; its backward ops; and its folding into the convolution
  * before it.
  *
- * On a device tiny kernels first turn the vectors into coefficients, so that the pass over the image has a
- * multiplication and an addition left: y = x a + b with a = gamma / deviation, b = beta - mean a. No kernel binds more
- * than the four buffers that every device allows.
+ * On a device a tiny kernel first turns the vectors into coefficients, so that the pass over the image has a
+ * multiplication and an addition left: y = x a + b with a = gamma / deviation, b = beta - mean a. Where kernels may
+ * bind only the four buffers that every device allows, two do it.
  */
 #include "base/memory.h"
 #include "base/random.h"
@@ -57,33 +57,32 @@ static uint32_t coefficient_row(uint32_t quads) {
     return (uint32_t)round_up(quads, TENSOR_ALIGNMENT / 16);
 }
 
-static void push_coefficients(struct dispatch *dispatch, uint32_t quads) {
+/* A kernel that reads the vectors `inputs` and fills the first of `rows` rows of coefficients. */
+static struct dispatch *add_coefficients(const struct call *call, struct lowering *lowering, const char *kernel,
+                                         uint32_t rows, const uint32_t *inputs, uint32_t count) {
+    uint32_t quads = tensor_row(call->in[inputs[0]]) / 4;
+    lowering->scratch_bytes[1] = UINT64_C(16) * rows * coefficient_row(quads);
+    struct dispatch *dispatch = lowering_add(lowering, kernel);
+    for (uint32_t i = 0; i < count; i++)
+        dispatch_input(dispatch, inputs[i]);
+    dispatch_scratch(dispatch, 1);
     dispatch_push(dispatch, quads);
     dispatch_push(dispatch, coefficient_row(quads));
     dispatch_linear(dispatch, quads, 64);
-    dispatch->bytes = 64.0 * quads;
+    dispatch->bytes = 16.0 * (count + rows) * quads;
+    return dispatch;
 }
 
-/* Row 0: gamma / deviation, row 1: 1 / deviation, from the inputs of these numbers. */
-static void add_scale(const struct call *call, struct lowering *lowering, uint32_t variance, uint32_t gamma,
-                      uint32_t rows) {
-    uint32_t quads = tensor_row(call->in[variance]) / 4;
-    lowering->scratch_bytes[1] = UINT64_C(16) * rows * coefficient_row(quads);
-    struct dispatch *dispatch = lowering_add(lowering, "batch_norm_scale");
-    dispatch_input(dispatch, variance);
-    dispatch_input(dispatch, gamma);
-    dispatch_scratch(dispatch, 1);
-    push_coefficients(dispatch, quads);
+/* Row 0: gamma / deviation, row 1: 1 / deviation, from `inputs`: variance, gamma. */
+static void add_scale(const struct call *call, struct lowering *lowering, uint32_t rows, const uint32_t *inputs) {
+    struct dispatch *dispatch = add_coefficients(call, lowering, "batch_norm_scale", rows, inputs, 2);
     dispatch_push_float(dispatch, attr(call, "epsilon"));
 }
 
-/* Row 1: beta - mean * row 0. */
-static void add_shift(const struct call *call, struct lowering *lowering, uint32_t mean, uint32_t beta) {
-    struct dispatch *dispatch = lowering_add(lowering, "batch_norm_shift");
-    dispatch_input(dispatch, mean);
-    dispatch_input(dispatch, beta);
-    dispatch_scratch(dispatch, 1);
-    push_coefficients(dispatch, tensor_row(call->in[mean]) / 4);
+/* Row 0: gamma / deviation, row 1: beta - mean * row 0, from `inputs`: variance, gamma, mean, beta. */
+static void add_scale_shift(const struct call *call, struct lowering *lowering, const uint32_t *inputs) {
+    add_scale(call, lowering, 2, inputs);
+    add_coefficients(call, lowering, "batch_norm_shift", 2, inputs + 2, 2);
 }
 
 /*
@@ -153,20 +152,26 @@ static void reference(const struct call *call, const double *const in[], double 
     }
 }
 
-static bool lower_as(const struct call *call, struct lowering *lowering, bool narrow) {
-    add_scale(call, lowering, VARIANCE, GAMMA, 2);
-    add_shift(call, lowering, MEAN, BETA);
+static bool lower_as(const struct call *call, const struct device_facts *facts, struct lowering *lowering,
+                     bool narrow) {
+    static const uint32_t inputs[] = {VARIANCE, GAMMA, MEAN, BETA};
+    if (facts->max_storage_buffers > COUNT(inputs)) {
+        struct dispatch *dispatch =
+            add_coefficients(call, lowering, "batch_norm_coefficients", 2, inputs, COUNT(inputs));
+        dispatch_push_float(dispatch, attr(call, "epsilon"));
+    } else {
+        add_scale_shift(call, lowering, inputs);
+    }
     add_apply(call, lowering, narrow, X, call->in[RESIDUAL] ? RESIDUAL : -1, 0, true, attr(call, "relu") != 0);
     return true;
 }
 
 static bool lower_narrow(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    return facts->kind == DEVICE_CPU && lower_as(call, lowering, true);
+    return facts->kind == DEVICE_CPU && lower_as(call, facts, lowering, true);
 }
 
 static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
-    return lower_as(call, lowering, false);
+    return lower_as(call, facts, lowering, false);
 }
 
 static void gradient(struct graph *graph, const struct node *node, const tensor_id dout[], const bool need[],
@@ -354,24 +359,30 @@ static void input_reference(const struct call *call, const double *const in[], d
     }
 }
 
-static void add_backward_shift(const struct call *call, struct lowering *lowering) {
-    struct dispatch *dispatch = lowering_add(lowering, "batch_norm_backward_shift");
-    dispatch_input(dispatch, MEAN);
-    dispatch_input(dispatch, INPUT_DGAMMA);
-    dispatch_input(dispatch, INPUT_DBETA);
-    dispatch_scratch(dispatch, 1);
-    push_coefficients(dispatch, tensor_row(call->in[MEAN]) / 4);
+/* Rows of scale, slope and shift: dx = dy * row 0 + x * row 1 + row 2. */
+static void add_slope(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
+    static const uint32_t inputs[] = {VARIANCE, GAMMA, MEAN, INPUT_DGAMMA, INPUT_DBETA};
     struct shape shape = call->in[X]->shape;
+    struct dispatch *dispatch;
+    if (facts->max_storage_buffers > COUNT(inputs)) {
+        dispatch = add_coefficients(call, lowering, "batch_norm_backward_coefficients", 3, inputs, COUNT(inputs));
+        dispatch_push_float(dispatch, attr(call, "epsilon"));
+    } else {
+        add_scale(call, lowering, 3, inputs);
+        dispatch = add_coefficients(call, lowering, "batch_norm_backward_shift", 3, inputs + 2, 3);
+    }
     dispatch_push_float(dispatch, (double)(call->batch ? call->batch : shape.d[N]) * shape.d[H] * shape.d[W]);
 }
 
-static bool input_lower_as(const struct call *call, struct lowering *lowering, bool narrow) {
-    add_scale(call, lowering, VARIANCE, GAMMA, 3);
+static bool input_lower_as(const struct call *call, const struct device_facts *facts, struct lowering *lowering,
+                           bool narrow) {
     if (attr(call, "training") == 0) {
+        static const uint32_t inputs[] = {VARIANCE, GAMMA};
+        add_scale(call, lowering, 2, inputs);
         add_apply(call, lowering, narrow, INPUT_DY, -1, 0, false, false);
         return true;
     }
-    add_backward_shift(call, lowering);
+    add_slope(call, facts, lowering);
     struct dispatch *dispatch = lowering_add(lowering, "batch_norm_backward_input");
     dispatch_input(dispatch, X);
     dispatch_input(dispatch, INPUT_DY);
@@ -383,12 +394,11 @@ static bool input_lower_as(const struct call *call, struct lowering *lowering, b
 }
 
 static bool input_lower_narrow(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    return facts->kind == DEVICE_CPU && input_lower_as(call, lowering, true);
+    return facts->kind == DEVICE_CPU && input_lower_as(call, facts, lowering, true);
 }
 
 static bool input_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    (void)facts;
-    return input_lower_as(call, lowering, false);
+    return input_lower_as(call, facts, lowering, false);
 }
 
 static const char *const input_cases[] = {
@@ -452,8 +462,8 @@ static void fold_reference(const struct call *call, const double *const in[], do
 
 static bool fold_lower_as(const struct call *call, struct lowering *lowering, bool narrow) {
     uint32_t quads = tensor_row(call->in[WEIGHT]) / 4;
-    add_scale(call, lowering, FOLD_VARIANCE, FOLD_GAMMA, 2);
-    add_shift(call, lowering, FOLD_MEAN, FOLD_BETA);
+    static const uint32_t inputs[] = {FOLD_VARIANCE, FOLD_GAMMA, FOLD_MEAN, FOLD_BETA};
+    add_scale_shift(call, lowering, inputs); /* for many steps: not worth a kernel */
     add_apply(call, lowering, narrow, WEIGHT, -1, 0, false, false);
     if (call->in[FOLD_BIAS]) {
         add_apply(call, lowering, narrow, FOLD_BIAS, -1, 1, true, false);
