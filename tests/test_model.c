@@ -37,6 +37,11 @@ static const struct {
     {"resnext50_32x4d", STYLE_TORCH, 25028904, 68224, 4230479872},
     {"resnext101_32x8d", STYLE_TORCH, 88791336, 202880, 16414015488},
     {"resnext101_64x4d", STYLE_TORCH, 83455272, 202880, 15460270080},
+    {"seresnet18", STYLE_TORCH, 11779624, 9600, 1814161408}, /* timm's */
+    {"seresnet34", STYLE_TORCH, 21960416, 17024, 3663920128},
+    {"seresnet50", STYLE_TORCH, 28088024, 53120, 4091699200},
+    {"seresnet101", STYLE_TORCH, 49326872, 105344, 7806148608},
+    {"seresnet152", STYLE_TORCH, 66821848, 151424, 11520204800},
     {"vgg11", STYLE_TORCH, 132863336, 0, 7609090048},
     {"vgg13", STYLE_TORCH, 133047848, 0, 11308466176},
     {"vgg16", STYLE_TORCH, 138357544, 0, 15470264320},
@@ -206,6 +211,21 @@ static void imagenet_networks_have_the_parameters_of_torchvision(void **state) {
     model_destroy(&deep);
 }
 
+/* timm's names; the middle has a sixteenth of the channels, at least eight. */
+static void excitations_have_the_parameters_of_timm(void **state) {
+    (void)state;
+    struct model basic = MODEL(.name = "seresnet18"), deep = MODEL(.name = "seresnet50");
+    expect_shape(&basic, "layer1.0.se.fc1.weight", 1, 1, 64, 8);
+    expect_shape(&basic, "layer4.1.se.fc1.weight", 1, 1, 512, 32);
+    expect_shape(&deep, "layer1.0.se.fc1.weight", 1, 1, 256, 16);
+    expect_shape(&deep, "layer1.0.se.fc1.bias", 1, 1, 1, 16);
+    expect_shape(&deep, "layer4.2.se.fc2.weight", 1, 1, 128, 2048);
+    expect_shape(&deep, "layer4.2.se.fc2.bias", 1, 1, 1, 2048);
+    assert_int_equal(deep.count, 53 * 5 + 2 + 16 * 4);
+    model_destroy(&basic);
+    model_destroy(&deep);
+}
+
 static void files_hold_the_layouts_of_pytorch(void **state) {
     (void)state;
     enum { O = 5, I = 3, KHS = 2, KWS = 4, ALL = O * I * KHS * KWS };
@@ -330,6 +350,7 @@ int main(void) {
         cmocka_unit_test(images_of_another_size_are_refused),
         cmocka_unit_test(names_are_those_of_torchvision),
         cmocka_unit_test(imagenet_networks_have_the_parameters_of_torchvision),
+        cmocka_unit_test(excitations_have_the_parameters_of_timm),
         cmocka_unit_test(files_hold_the_layouts_of_pytorch),
         cmocka_unit_test(places_do_not_overlap),
         cmocka_unit_test(initial_values_have_their_moments),

@@ -59,10 +59,9 @@ const char *const *rvk_model_names(void) {
 
 const char *rvk_model_rule(void) {
     return "For ImageNet, as torchvision has them: resnet18, resnet34, resnet50, resnet101, resnet152,\n"
-           "wide_resnet50_2, wide_resnet101_2, resnext50_32x4d, resnext101_32x8d, resnext101_64x4d, and the plain "
-           "vgg11,\n"
-           "vgg13, vgg16 and vgg19, also with _bn. resnet50v1, 101v1 and 152v1 have their stride where the paper has "
-           "it.\n"
+           "wide_resnet50_2, wide_resnet101_2, resnext50_32x4d, resnext101_32x8d, resnext101_64x4d, and the plain\n"
+           "vgg11, vgg13, vgg16 and vgg19, also with _bn. resnet50v1, 101v1 and 152v1 have their stride where the\n"
+           "paper has it. seresnet18, 34, 50, 101 and 152 have squeeze-and-excitation, as timm has them.\n"
            "Any other resnetD is for small images and has D = 6n+2 weighted layers (20, 32, 44, 56, 110, ...): 3n\n"
            "residual blocks of two 3x3 convolutions with 16, 32 and 64 filters. The shortcut is a 1x1 convolution\n"
            "where a stage begins; resnetDb adds batch normalization to it, resnetDa subsamples and pads with zeros\n"

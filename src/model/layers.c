@@ -231,6 +231,24 @@ tensor_id layer_dense_image(struct builder *builder, tensor_id x, const char *na
     return graph_apply(builder->graph, "conv2d", OPERANDS(x, kernel, bias), ATTRIBUTES({"relu", relu}));
 }
 
+/* ---- squeeze-and-excitation ---- */
+
+/* The dense layers are convolutions of one pixel, as in timm. */
+tensor_id layer_excite(struct builder *builder, tensor_id x, const char *name, uint32_t middle, tensor_id residual,
+                       bool relu) {
+    char first[32], second[32];
+    uint32_t channels = graph_shape(builder->graph, x).d[C];
+    snprintf(first, sizeof first, "%s.fc1", name);
+    snprintf(second, sizeof second, "%s.fc2", name);
+    graph_scope(builder->graph, "%s%s", builder->prefix, name);
+    tensor_id s = graph_apply(builder->graph, "global_average_pool", OPERANDS(x), NULL);
+    s = layer_convolution(builder, s, (struct kernel){first, 1, middle, 1, 1, true}, TENSOR_ABSENT, true);
+    s = layer_convolution(builder, s, (struct kernel){second, 1, channels, 1, 1, true}, TENSOR_ABSENT, false);
+    graph_scope(builder->graph, "%s%s", builder->prefix, name);
+    s = graph_apply(builder->graph, "sigmoid", OPERANDS(s), NULL);
+    return graph_apply(builder->graph, "channel_scale", OPERANDS(x, s, residual), ATTRIBUTES({"relu", relu}));
+}
+
 /* ---- others ---- */
 
 tensor_id layer_relu(struct builder *builder, tensor_id x, const char *name) {

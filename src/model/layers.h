@@ -48,6 +48,10 @@ tensor_id layer_dense(struct builder *builder, tensor_id x, const char *name, ui
  * channels, rows, columns. */
 tensor_id layer_dense_image(struct builder *builder, tensor_id x, const char *name, uint32_t outputs, bool relu);
 
+/* relu?(x s + residual) with s = sigmoid(fc2(relu(fc1(means of the channels of x)))), of `middle` values in between */
+tensor_id layer_excite(struct builder *builder, tensor_id x, const char *name, uint32_t middle, tensor_id residual,
+                       bool relu);
+
 tensor_id layer_relu(struct builder *builder, tensor_id x, const char *name);
 
 /* In training from a data set, half of the values, doubled, and zeros for the others. `number` tells a model's dropouts

@@ -17,6 +17,11 @@ const char *const model_names[] = {"resnet18",
                                    "resnext50_32x4d",
                                    "resnext101_32x8d",
                                    "resnext101_64x4d",
+                                   "seresnet18",
+                                   "seresnet34",
+                                   "seresnet50",
+                                   "seresnet101",
+                                   "seresnet152",
                                    "resnet50v1",
                                    "vgg11",
                                    "vgg13",
@@ -98,13 +103,13 @@ static enum status find_family(struct model *model, const char *name) {
         for (const struct model_family *family = model_families; family->prefix; family++)
             if (parse_name(name, family, &depth) && (family->depth == 0 || family->depth == depth))
                 return set_depth(model, family, depth);
-    return fail(
-        STATUS_USAGE,
-        "there is no model called %.40s (there are resnet18, 34, 50, 101, 152, resnet50v1, 101v1, 152v1, "
-        "wide_resnet50_2, 101_2, resnext50_32x4d, resnext101_32x8d, 101_64x4d, vgg11, 13, 16, 19, also with _bn, for "
-        "ImageNet; vgg16c, vgg19c, also with _bn; resnetD, "
-        "resnetDa, resnetDb, resnetDc and plainD with D = 6n+2; resnetDv2 and plainDv2 with D = 9n+2)",
-        name);
+    return fail(STATUS_USAGE,
+                "there is no model called %.40s (there are resnet18, 34, 50, 101, 152, resnet50v1, 101v1, 152v1, "
+                "wide_resnet50_2, 101_2, resnext50_32x4d, resnext101_32x8d, 101_64x4d, seresnet18, 34, 50, 101, 152, "
+                "vgg11, 13, 16, 19, also with _bn, for "
+                "ImageNet; vgg16c, vgg19c, also with _bn; resnetD, "
+                "resnetDa, resnetDb, resnetDc and plainD with D = 6n+2; resnetDv2 and plainDv2 with D = 9n+2)",
+                name);
 }
 
 /* ---- parameters ---- */

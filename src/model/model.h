@@ -10,6 +10,8 @@
  *               Networks", BMVC 2016), as torchvision defines it
  *   resnextD_GxWd   50_32x4d, 101_32x8d, 101_64x4d: the 3x3 convolutions have G groups (Xie et al., "Aggregated
  *               Residual Transformations for Deep Neural Networks", CVPR 2017), as torchvision defines it
+ *   seresnetD   D = 18, 34, 50, 101, 152: resnetD with squeeze-and-excitation at the end of every block (Hu et al.,
+ *               "Squeeze-and-Excitation Networks", CVPR 2018), reduction 16, as timm defines it
  *   vggD        D = 11, 13, 16, 19: plain networks (Simonyan and Zisserman, "Very Deep Convolutional Networks for
  *               Large-Scale Image Recognition", ICLR 2015), as torchvision defines them
  *   vggD_bn     the same with batch normalization

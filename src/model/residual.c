@@ -22,11 +22,23 @@ static tensor_id shortcut(struct builder *builder, tensor_id x, uint32_t filters
                        ATTRIBUTES({"stride", stride}, {"before", added / 2}, {"after", added - added / 2}));
 }
 
+/* The end of a block: relu(excite?(norm(conv(x))) + identity). The middle of the excitation has a multiple of eight
+ * values, at least eight: timm's rule. */
+static tensor_id finish(struct builder *builder, tensor_id x, struct kernel kernel, const char *norm,
+                        tensor_id identity) {
+    uint32_t squeeze = builder->model->family->squeeze;
+    if (squeeze == 0)
+        return layer_convolution_norm(builder, x, kernel, norm, identity, true);
+    uint32_t eights = (kernel.filters / squeeze + 4) / 8;
+    x = layer_convolution_norm(builder, x, kernel, norm, TENSOR_ABSENT, false);
+    return layer_excite(builder, x, "se", 8 * (eights ? eights : 1), identity, true);
+}
+
 /* relu(norm(conv(relu(norm(conv(x))))) + shortcut(x)) */
 tensor_id residual_basic(struct builder *builder, tensor_id x, uint32_t filters, uint32_t stride) {
     tensor_id y = layer_convolution_norm(builder, x, KERNEL("conv1", 3, filters, stride), "bn1", TENSOR_ABSENT, true);
     tensor_id identity = shortcut(builder, x, filters, stride);
-    return layer_convolution_norm(builder, y, KERNEL("conv2", 3, filters, 1), "bn2", identity, true);
+    return finish(builder, y, KERNEL("conv2", 3, filters, 1), "bn2", identity);
 }
 
 /* relu(norm(conv(relu(norm(conv(relu(norm(conv(x)))))))) + shortcut(x)), four times as many channels outside as the
@@ -40,7 +52,7 @@ tensor_id residual_bottleneck(struct builder *builder, tensor_id x, uint32_t fil
     tensor_id y = layer_convolution_norm(builder, x, KERNEL("conv1", 1, width, first), "bn1", TENSOR_ABSENT, true);
     y = layer_convolution_norm(builder, y, middle, "bn2", TENSOR_ABSENT, true);
     tensor_id identity = shortcut(builder, x, 4 * filters, stride);
-    return layer_convolution_norm(builder, y, KERNEL("conv3", 1, 4 * filters, 1), "bn3", identity, true);
+    return finish(builder, y, KERNEL("conv3", 1, 4 * filters, 1), "bn3", identity);
 }
 
 /* conv(relu(norm(conv(relu(norm(conv(relu(norm(x)))))))) + shortcut(x); `ready`: x is normalized and rectified */
