@@ -28,6 +28,10 @@ static const char *const cases[][2] = {
                "pad_left=1 pad_right=1"},
     {"conv2d", "x=5x12x10x16 weight=1x1x16x32 stride_h=2 stride_w=2"},
     {"conv2d_backward_input", "dy=5x12x10x16 weight=3x3x16x16 h=12 w=10 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1"},
+    /* the slices are three rows of the kernel, which takes 5,120 bytes a row */
+    {"conv2d_backward_weight", "x=1x7x6x8 dy=1x7x6x32 kh=7 kw=5 pad_top=3 pad_bottom=3 pad_left=2 pad_right=2"},
+    {"channel_scale", "x=5x6x5x64 scale=5x1x1x64 residual=5x6x5x64 relu=1"},
+    {"channel_scale_backward_scale", "x=5x6x5x64 dy=5x6x5x64"},
 };
 
 static void print_failure(void *user, const struct verify_result *result) {

@@ -163,6 +163,45 @@ static struct chunks cut(const struct conv_geometry *conv, const struct device_f
     return chunks;
 }
 
+/*
+ * Rows of the kernel whose gradient one dispatch may write: as many as fit the storage range, with the next ones
+ * aligned. All, if no number satisfies both: recording then refuses the tensor by name.
+ */
+static uint32_t slice_rows(const struct conv_geometry *conv, const struct device_facts *facts) {
+    uint64_t row = UINT64_C(16) * conv->weight.d[KW] * conv->weight.d[KI] * conv_quads(conv->y.d[C]);
+    uint64_t most = facts->max_storage_range / row, unit = 1;
+    uint32_t rows = conv->weight.d[KH];
+    if (rows <= most)
+        return rows;
+    while (row * unit % TENSOR_ALIGNMENT)
+        unit *= 2;
+    uint64_t slice = most / unit * unit;
+    return slice == 0 || ceil_div(rows, slice) > LOWERING_DISPATCHES ? rows : (uint32_t)slice;
+}
+
+/* The gradient of some rows of the kernel is that of a kernel with these rows only, over images that are padded less.
+ */
+static void add_weight_rows(const struct conv_geometry *whole, struct lowering *lowering, uint32_t first, uint32_t rows,
+                            uint64_t row_items) {
+    struct conv_geometry conv = *whole;
+    uint64_t bytes = UINT64_C(16) * conv.weight.d[KW] * conv.weight.d[KI] * conv_quads(conv.y.d[C]);
+    conv.weight.d[KH] = rows;
+    conv.before[ROWS] -= first * conv.dilation[ROWS]; /* may become negative modulo 2^32 */
+    struct dispatch *dispatch =
+        lowering_add(lowering, conv.groups == 1 ? "conv2d_backward_weight" : "conv2d_grouped_backward_weight");
+    dispatch_input(dispatch, 0);
+    dispatch_input(dispatch, 1);
+    dispatch_output(dispatch, 0);
+    if (rows < whole->weight.d[KH])
+        dispatch_range(dispatch, first * bytes, rows * bytes);
+    push_geometry(dispatch, &conv, conv.x.d[N]);
+    dispatch_push(dispatch, 1);
+    dispatch_push(dispatch, conv.x.d[N] * conv.y.d[H] * conv.y.d[W]);
+    dispatch_push(dispatch, 0);
+    dispatch_linear(dispatch, rows * row_items, GROUP_SIZE);
+    set_work(dispatch, &conv, conv.x.d[N]);
+}
+
 bool conv_forms_plain_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
     struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->out[0], call->in[1]);
     uint32_t images = conv.x.d[N], slice = slice_images(&conv, facts), slices = (images + slice - 1) / slice;
@@ -170,7 +209,11 @@ bool conv_forms_plain_weight(const struct call *call, const struct device_facts 
     uint64_t items = taps * row * (conv.groups == 1 ? conv_quads(conv.x.d[C]) : conv.weight.d[KI]);
     uint64_t part = taps * conv.weight.d[KI] * row;
     bool direct = slices == 1 && cut(&conv, facts, images, 1, items).count == 1;
-    uint32_t parts = 0;
+    uint32_t parts = 0, rows = slice_rows(&conv, facts);
+    for (uint32_t first = 0; direct && first < conv.weight.d[KH]; first += rows)
+        add_weight_rows(&conv, lowering, first, MIN(rows, conv.weight.d[KH] - first), items / conv.weight.d[KH]);
+    if (direct)
+        return true;
     for (uint32_t first = 0; first < images; first += slice) {
         uint32_t count = MIN(slice, images - first);
         struct chunks chunks = cut(&conv, facts, count, slices, items);
@@ -180,10 +223,7 @@ bool conv_forms_plain_weight(const struct call *call, const struct device_facts 
         slice_operand(dispatch, conv.x, first, count);
         dispatch_input(dispatch, 1);
         slice_operand(dispatch, conv.y, first, count);
-        if (direct)
-            dispatch_output(dispatch, 0);
-        else
-            dispatch_scratch(dispatch, 0);
+        dispatch_scratch(dispatch, 0);
         push_geometry(dispatch, &conv, count);
         dispatch_push(dispatch, chunks.count);
         dispatch_push(dispatch, chunks.pixels);
@@ -192,8 +232,6 @@ bool conv_forms_plain_weight(const struct call *call, const struct device_facts 
         set_work(dispatch, &conv, count);
         parts += chunks.count;
     }
-    if (direct)
-        return true;
     lowering->scratch_bytes[0] = 16 * part * parts;
     conv_forms_sum_parts(lowering, (uint32_t)part, parts);
     return true;
