@@ -105,6 +105,7 @@ static void every_node_agrees_with_the_reference(void **state) {
     verify_network("resnet18", STYLE_TORCH);
     verify_network("resnet50", STYLE_TORCH);
     verify_network("resnet50v1", STYLE_TORCH);
+    verify_network("seresnet18", STYLE_TORCH);
     verify_network("vgg16c_bn", STYLE_TORCH);
     verify_network("vgg11", STYLE_TORCH);
 }

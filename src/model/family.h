@@ -29,7 +29,7 @@ struct model_family {
     bool large;                    /* for ImageNet: the usual image has 224 x 224 pixels and one of 1000 classes */
     /* of bottlenecks: groups of the 3x3 convolution, and filters of each in a stage of 64 (0: one group of 64) */
     uint32_t groups, group_width;
-    uint32_t squeeze; /* squeeze-and-excitation at the end of blocks: channels / squeeze in its middle; 0: none */
+    uint32_t squeeze;  /* squeeze-and-excitation at the end of blocks: channels / squeeze in its middle; 0: none */
     bool stride_first; /* of bottlenecks: the first 1x1 convolution has the stride, as in the paper, not the 3x3 one */
     bool norm;         /* of VGG: batch normalization after every convolution */
     double dense_deviation; /* of the first kernels of dense layers, which are normal; 0: what the style does */
