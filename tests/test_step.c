@@ -344,10 +344,11 @@ static void expect_gradient(struct evaluation *evaluation, const struct step *st
     }
 }
 
-static void check_gradients(struct model_options model_options) {
+static void check_gradients(struct model_options model_options, bool freeze_norm) {
     struct model model = create(model_options);
     struct step_options options = small_options(STEP_TRAIN);
     options.smoothing = 0.1;
+    options.freeze_norm = freeze_norm;
     options.keep_input_gradient = true;
     struct step step = make_step(&model, &options);
     struct evaluation evaluation;
@@ -378,17 +379,21 @@ static void gradients_of_whole_networks(void **state) {
     static const char *const names[] = {"resnet8", "resnet8a", "resnet8b", "plain8", "resnet11v2", "plain11v2"};
     for (size_t i = 0; i < COUNT(names); i++) {
         struct model_options small = {.name = names[i], .filters = 4, .height = 8, .width = 8, .classes = 5};
-        check_gradients(small);
+        check_gradients(small, false);
         small.style = STYLE_KERAS;
-        check_gradients(small);
+        check_gradients(small, false);
     }
+    check_gradients((struct model_options){.name = "resnet8b", .filters = 4, .height = 8, .width = 8, .classes = 5},
+                    true);
 }
 
 /* Odd sizes on the way: 35, 18, 9, 9, 5, 3, 2. */
 static void gradients_of_imagenet_networks(void **state) {
     (void)state;
-    check_gradients((struct model_options){.name = "resnet18", .filters = 2, .height = 35, .width = 33, .classes = 5});
-    check_gradients((struct model_options){.name = "resnet50", .filters = 1, .height = 35, .width = 33, .classes = 5});
+    check_gradients((struct model_options){.name = "resnet18", .filters = 2, .height = 35, .width = 33, .classes = 5},
+                    false);
+    check_gradients((struct model_options){.name = "resnet50", .filters = 1, .height = 35, .width = 33, .classes = 5},
+                    false);
 }
 
 /* Writes the statistics that the training graph found in its batch as running statistics of the other graph. */
