@@ -202,12 +202,16 @@ struct rvk_profile_row {
 struct rvk_run {
     const struct rvk_train_options *options; /* with every default filled in */
     const char *model;
-    uint64_t trainable;
+    uint32_t classes;
+    uint64_t trainable; /* weights, running statistics aside */
     uint32_t train_images, validation_images, test_images;
     uint32_t steps;       /* an epoch */
     uint64_t arena_bytes; /* temporaries of a step, as packed */
     uint64_t device_bytes;
     uint32_t resumed_epoch, resumed_step; /* finished before */
+    uint64_t frozen;                      /* of `trainable`, so many weights keep their values */
+    uint32_t replaced_classes; /* the weights had a last layer for so many classes, which a new one replaces; 0: it
+                                  fits, or there are no weights */
 };
 
 /* As `batch`: the largest multiple of 16 that fits into the memory of the device (fewer where 16 do not), at most 512.
@@ -221,7 +225,8 @@ struct rvk_train_options {
     uint32_t train_limit;    /* only the first images of the training set; 0: all */
     uint32_t test_limit;     /* only the first images of the test set; 0: all */
     double validation_split; /* the last share of the training set is kept for validation; 0: none */
-    const char *normalize;   /* "channel": mean and deviation of each channel; "pixel": mean of each pixel, /255 */
+    const char *normalize;   /* "channel": mean and deviation of each channel; "pixel": mean of each pixel, /255; with
+                                `weights` by default "weights": what they were trained with, see there */
     const char *augment;     /* "both", "shift", "flip" or "none" */
     uint32_t shift;          /* whole pixels, 4 */
     uint32_t epochs;         /* 20 */
@@ -249,7 +254,14 @@ struct rvk_train_options {
     double target_accuracy; /* RVK_MISMATCH when the test accuracy ends below; 0: none */
 
     /*
-     * Fine-tuning. What comes before the layer `freeze_until` ("layer4", "layer4.1", "fc") keeps its weights: their
+     * Fine-tuning. A new run begins with the weights and running statistics of a checkpoint, or of another file that
+     * rvk_load_model takes. Model and style are then by default those of the file. When it has another number of
+     * classes than the data, the last layer is new. Images are normalized as a checkpoint says it, and otherwise as is
+     * usual for ImageNet, unless `normalize` asks for the new images' own numbers.
+     */
+    const char *weights;
+    /*
+     * What comes before the layer `freeze_until` ("layer4", "layer4.1", "fc") keeps its weights: their
      * gradients are not computed, and its batch normalization uses the running statistics and leaves them as they are.
      */
     const char *freeze_until; /* NULL: everything is trained */

@@ -249,13 +249,245 @@ static void parts_of_other_networks(void **state) {
     model_destroy(&two);
 }
 
+/* ---- runs ---- */
+
+static struct rvk_context *context;
+static char folder[] = "/tmp/test_finetune_XXXXXX";
+static char first_run[128]; /* the weights of a run on eight classes, of which later ones are made */
+
+static struct rvk_train_options options_for(const char *data) {
+    return (struct rvk_train_options){
+        .data = data, .augment = "none", .batch = 16, .eval_batch = 64, .epochs = 1, .learning_rate = 0.05};
+}
+
+static struct rvk_train_result train(const struct rvk_train_options *options) {
+    struct rvk_train_result result;
+    if (rvk_train(context, options, &result) != RVK_OK)
+        fail_msg("%s", rvk_message());
+    return result;
+}
+
+static int begin(void **state) {
+    (void)state;
+    struct rvk_open_options open = {
+        .device = getenv("TEST_DEVICE"), .no_cache = true, .validation = getenv("TEST_VALIDATION") != NULL};
+    if (rvk_open(&open, &context) != RVK_OK || !mkdtemp(folder))
+        fail_msg("%s", rvk_message());
+    struct rvk_train_options options = options_for("generated:count=320,classes=8,size=8,seed=1");
+    char out[64];
+    snprintf(out, sizeof out, "%s/first", folder);
+    snprintf(first_run, sizeof first_run, "%s/last.safetensors", out);
+    options.model = "resnet8";
+    options.epochs = 3;
+    options.learning_rate = 0.1;
+    options.out = out;
+    train(&options);
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    char line[64];
+    assert_int_equal(rvk_get_counters(context).validation_messages, 0);
+    rvk_close(context);
+    snprintf(line, sizeof line, "rm -r %s", folder);
+    return system(line);
+}
+
+/* Like in pretrained weights: other patterns, fewer of them. */
+static const char other_classes[] = "generated:count=96,classes=4,size=8,seed=2";
+
+/* Trains with the options into a folder of its own and opens what came out; `path` is that of the file. */
+static struct safetensors train_and_read(struct rvk_train_options *options, const char *name, char path[128]) {
+    char out[64];
+    struct safetensors file;
+    snprintf(out, sizeof out, "%s/%s", folder, name);
+    snprintf(path, 128, "%s/last.safetensors", out);
+    options->out = out;
+    train(options);
+    assert_int_equal(safetensors_read(path, &file), STATUS_OK);
+    return file;
+}
+
+enum change { SAME, CHANGED, RESHAPED };
+
+static enum change compare(const struct safetensors *before, const struct safetensors *after, const char *name) {
+    const struct safetensors_tensor *a = safetensors_find(before, name), *b = safetensors_find(after, name);
+    assert_true(a && b);
+    if (a->size != b->size)
+        return RESHAPED;
+    return memcmp(a->bytes, b->bytes, a->size) == 0 ? SAME : CHANGED;
+}
+
+static bool is_statistic(const char *name) {
+    return strstr(name, "running_") != NULL;
+}
+
+/* What the file that training began with becomes of each tensor; the last layer is new in any case. */
+static void expect_changes(const struct safetensors *after, size_t first_trained, bool statistics_change) {
+    struct model model = MODEL(.name = "resnet8", .classes = 8);
+    struct safetensors before;
+    assert_int_equal(safetensors_read(first_run, &before), STATUS_OK);
+    for (size_t i = 0; i < model.count; i++) {
+        const char *name = model.parameters[i].name;
+        enum change expected = starts(name, "fc.")  ? RESHAPED
+                               : i < first_trained  ? SAME
+                               : is_statistic(name) ? (statistics_change ? CHANGED : SAME)
+                                                    : CHANGED;
+        enum change found = compare(&before, after, name);
+        if (found != expected)
+            fail_msg("%s: %d, not %d", name, found, expected);
+    }
+    assert_int_equal(compare(&before, after, "normalize.mean"), SAME);
+    assert_int_equal(compare(&before, after, "normalize.scale"), SAME);
+    safetensors_destroy(&before);
+    model_destroy(&model);
+}
+
+static void what_is_frozen_keeps_its_bits(void **state) {
+    (void)state;
+    struct model model = MODEL(.name = "resnet8");
+    size_t first;
+    assert_int_equal(model_find_layer(&model, "layer2.0.conv2", &first), STATUS_OK);
+    struct rvk_train_options options = options_for(other_classes);
+    options.weights = first_run;
+    options.freeze_until = "layer2.0.conv2";
+    options.layer_decay = 0.5;
+    char path[128];
+    struct safetensors file = train_and_read(&options, "frozen", path);
+    expect_changes(&file, first, true);
+    safetensors_destroy(&file);
+    options.freeze_until = NULL;
+    options.freeze_norm = true;
+    options.optimizer = "adam";
+    options.learning_rate = 0.001;
+    file = train_and_read(&options, "norm", path);
+    expect_changes(&file, 0, false);
+    safetensors_destroy(&file);
+    model_destroy(&model);
+}
+
+static void images_are_normalized_as_the_weights_say_or_as_asked(void **state) {
+    (void)state;
+    struct safetensors before, after;
+    char path[128];
+    struct rvk_train_options options = options_for(other_classes);
+    options.weights = first_run;
+    options.normalize = "channel";
+    options.steps = 1;
+    assert_int_equal(safetensors_read(first_run, &before), STATUS_OK);
+    after = train_and_read(&options, "channel", path);
+    assert_int_equal(compare(&before, &after, "normalize.mean"), CHANGED);
+    safetensors_destroy(&after);
+    options.normalize = "pixel";
+    after = train_and_read(&options, "pixel", path);
+    assert_int_equal(compare(&before, &after, "normalize.mean"), RESHAPED);
+    safetensors_destroy(&after);
+    /* and on: weights whose mean is one of pixels, which the resumed run keeps */
+    char pixel[128];
+    snprintf(pixel, sizeof pixel, "%s", path);
+    options.normalize = NULL;
+    options.weights = pixel;
+    after = train_and_read(&options, "pixels", path);
+    struct safetensors pixels;
+    assert_int_equal(safetensors_read(pixel, &pixels), STATUS_OK);
+    assert_int_equal(compare(&pixels, &after, "normalize.mean"), SAME);
+    safetensors_destroy(&after);
+    safetensors_destroy(&pixels);
+    safetensors_destroy(&before);
+    struct rvk_train_options resume = {.resume = path, .steps = 1};
+    assert_int_equal(train(&resume).steps, 2);
+    options.weights = NULL;
+    options.normalize = "weights";
+    options.out = NULL;
+    struct rvk_train_result result;
+    assert_int_equal(rvk_train(context, &options, &result), RVK_USAGE);
+}
+
+static void on_start(void *user, const struct rvk_run *run) {
+    assert_string_equal(run->model, "resnet8");
+    *(struct rvk_run *)user = *run;
+}
+
+/* The same steps on the same images: earlier weights help, though they are those of other classes. */
+static void earlier_weights_are_a_better_start(void **state) {
+    (void)state;
+    struct rvk_run run;
+    struct rvk_train_options options = options_for(other_classes);
+    options.on_start = on_start;
+    options.user = &run;
+    options.model = "resnet8";
+    struct rvk_train_result scratch = train(&options);
+    assert_int_equal(run.replaced_classes, 0);
+    options.model = NULL; /* the weights say it */
+    options.weights = first_run;
+    options.freeze_until = "layer2";
+    struct rvk_train_result tuned = train(&options);
+    assert_int_equal(run.replaced_classes, 8);
+    assert_int_equal(run.classes, 4);
+    assert_int_equal(run.frozen, 3 * 16 * 9 + 2 * 16 + 2 * (16 * 16 * 9 + 2 * 16));
+    assert_int_equal(scratch.steps, tuned.steps);
+    if (!(tuned.test_loss < 0.7 * scratch.test_loss))
+        fail_msg("the loss is %g with earlier weights, %g without", tuned.test_loss, scratch.test_loss);
+}
+
+/* With as many classes as before the whole file is taken, last layer included. */
+static void the_last_layer_stays_when_it_fits(void **state) {
+    (void)state;
+    struct rvk_run run;
+    struct rvk_train_options options = options_for("generated:count=320,classes=8,size=8,seed=1");
+    options.weights = first_run;
+    options.learning_rate = 1e-12;
+    options.freeze_norm = true;
+    options.on_start = on_start;
+    options.user = &run;
+    struct rvk_train_result result = train(&options);
+    assert_int_equal(run.replaced_classes, 0);
+    assert_true(result.test_accuracy == 1);
+}
+
+static void wrong_weights_are_refused(void **state) {
+    (void)state;
+    char out[64];
+    snprintf(out, sizeof out, "%s/refused", folder);
+    const struct {
+        const char *model, *data, *until;
+        enum rvk_status status;
+        const char *sentence;
+    } wrong[] = {
+        {"resnet14", other_classes, NULL, RVK_DATA, "missing: layer1.1.conv1.weight"},
+        {NULL, "generated:count=96,classes=4,size=8,channels=1", NULL, RVK_DATA, "conv1.weight"},
+        {NULL, other_classes, "layer4", RVK_USAGE, "has no layer layer4; there are conv1, bn1, layer1, layer2, layer3"},
+    };
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        struct rvk_train_options options = options_for(wrong[i].data);
+        struct rvk_train_result result;
+        options.model = wrong[i].model;
+        options.weights = first_run;
+        options.freeze_until = wrong[i].until;
+        options.out = out;
+        assert_int_equal(rvk_train(context, &options, &result), wrong[i].status);
+        if (!strstr(rvk_message(), wrong[i].sentence))
+            fail_msg("%s", rvk_message());
+        assert_int_equal(access(out, F_OK), -1); /* nothing was begun */
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest graphs[] = {
         cmocka_unit_test(a_frozen_part_costs_nothing_backward),
         cmocka_unit_test(freezing_changes_no_other_gradient),
         cmocka_unit_test(unknown_layers_are_named),
         cmocka_unit_test(each_part_learns_at_its_rate),
         cmocka_unit_test(parts_of_other_networks),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest runs[] = {
+        cmocka_unit_test(what_is_frozen_keeps_its_bits),
+        cmocka_unit_test(images_are_normalized_as_the_weights_say_or_as_asked),
+        cmocka_unit_test(earlier_weights_are_a_better_start),
+        cmocka_unit_test(the_last_layer_stays_when_it_fits),
+        cmocka_unit_test(wrong_weights_are_refused),
+    };
+    int failed = cmocka_run_group_tests(graphs, NULL, NULL);
+    return failed ? failed : cmocka_run_group_tests(runs, begin, end);
 }

@@ -8,7 +8,9 @@
 struct bridge {
     const struct rvk_train_options *options; /* with defaults */
     struct trainer_options trainer;
-    struct checkpoint checkpoint;
+    struct checkpoint checkpoint; /* to resume, or the one that `weights` were read from */
+    struct weights weights;
+    uint32_t filters; /* of the model that the weights are of; 0: the usual ones */
     const struct tuning *tuning;
     struct selftest *selftest;
     char *record, *folder;
@@ -38,6 +40,7 @@ static void on_start(void *user, const struct trainer_run *run) {
     struct rvk_run out = {
         .options = options,
         .model = run->model->name,
+        .classes = run->model->options.classes,
         .trainable = run->model->trainable,
         .train_images = run->train_images,
         .validation_images = run->validation_images,
@@ -47,6 +50,8 @@ static void on_start(void *user, const struct trainer_run *run) {
         .device_bytes = run->device_bytes,
         .resumed_epoch = run->resumed_epoch,
         .resumed_step = run->resumed_step,
+        .frozen = run->frozen,
+        .replaced_classes = run->replaced_classes,
     };
     if (options->on_start)
         options->on_start(options->user, &out);
@@ -110,6 +115,41 @@ static enum status recall(struct bridge *bridge, struct rvk_train_options *optio
     return STATUS_OK;
 }
 
+/* Opens the weights to begin with. What the caller does not say about the model is theirs, as is the normalization. */
+static enum status adopt(struct bridge *bridge, struct rvk_train_options *options) {
+    struct weights *weights = &bridge->weights;
+    struct model_options model = {0};
+    TRY(weights_open(options->weights, weights));
+    if (weights->file_count == 1 && checkpoint_is(&weights->files[0])) {
+        TRY(checkpoint_take(&weights->files[0], &bridge->checkpoint));
+        model.name = bridge->checkpoint.model.name;
+        model.style = bridge->checkpoint.model.style;
+    }
+    model.name = api_text(options->model, model.name);
+    if (options->style && *options->style)
+        TRY(model_style_find(options->style, &model.style));
+    TRY(weights_describe(weights, &model, &model));
+    options->model = model.name;
+    options->style = model_style_name(model.style);
+    options->normalize = api_text(options->normalize, "weights");
+    bridge->filters = model.filters;
+    return STATUS_OK;
+}
+
+/* "weights": as the checkpoint says it that is resumed or begun with; without one, as is usual for ImageNet. */
+static enum status set_normalization(struct bridge *bridge, const struct rvk_train_options *options) {
+    struct trainer_options *trainer = &bridge->trainer;
+    const struct checkpoint *source = &bridge->checkpoint;
+    if (strcmp(options->normalize, "weights") != 0)
+        return STATUS_OK;
+    if (!options->weights)
+        return fail(STATUS_USAGE, "the normalization can be that of weights only when there are weights to begin with");
+    trainer->step.mean_per_pixel = source->normalization == NORMALIZATION_PIXEL;
+    trainer->normalized = source->normalization == NORMALIZATION_NONE ? NULL : source;
+    trainer->normalized_imagenet = !trainer->normalized;
+    return STATUS_OK;
+}
+
 /* The batch that fits into the device's memory: from here on it is an ordinary one, which a checkpoint records. */
 static enum status choose_batch(struct vk_device *device, struct bridge *bridge, struct rvk_train_options *options) {
     TRY(trainer_choose_batch(device, &bridge->trainer, &options->batch));
@@ -120,9 +160,14 @@ static enum status choose_batch(struct vk_device *device, struct bridge *bridge,
 static enum status prepare(struct vk_device *device, struct bridge *bridge, struct rvk_train_options *options) {
     if (options->resume)
         TRY(recall(bridge, options));
-    else
+    else if (options->weights)
+        TRY(adopt(bridge, options));
+    if (!options->resume)
         train_options_fill(options);
     TRY(train_options_convert(options, &bridge->trainer));
+    TRY(set_normalization(bridge, options));
+    bridge->trainer.weights = options->resume || !options->weights ? NULL : &bridge->weights;
+    bridge->trainer.model.filters = bridge->filters;
     bridge->trainer.tuning = bridge->tuning;
     bridge->trainer.selftest = bridge->selftest;
     if (options->batch == RVK_BATCH_AUTO)
@@ -175,6 +220,7 @@ enum rvk_status rvk_train(struct rvk_context *context, const struct rvk_train_op
     struct bridge bridge = {.options = &effective};
     enum status status = train(context, &bridge, &effective, result);
     checkpoint_close(&bridge.checkpoint);
+    weights_close(&bridge.weights);
     json_decref(bridge.keep);
     free(bridge.record);
     free(bridge.folder);

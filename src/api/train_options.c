@@ -79,7 +79,7 @@ static const struct field fields[] = {
     FIELD(REAL, factor),          FIELD(TEXT, drops),        FIELD(WHOLE, patience),
     FIELD(REAL, label_smoothing), FIELD(WHOLE, early_stop),  FIELD(REAL, target_accuracy),
     FIELD(WHOLE, accumulate),     FIELD(TEXT, freeze_until), FIELD(BOOL, freeze_norm),
-    FIELD(REAL, layer_decay),     FIELD(REAL, head_rate),
+    FIELD(REAL, layer_decay),     FIELD(REAL, head_rate),    FIELD(TEXT, weights),
 };
 
 static json_t *write_field(const struct field *field, const void *value) {
@@ -129,8 +129,8 @@ static bool read_field(const struct field *field, json_t *json, void *value) {
 
 enum status train_options_read(struct rvk_train_options *options, const char *json, void **keep) {
     json_t *object = json_loads(json, 0, NULL);
-    json_t *added = json_pack("{s:i, s:n, s:b, s:f, s:f}", "accumulate", 1, "freeze_until", "freeze_norm", 0,
-                              "layer_decay", 1.0, "head_rate", 1.0); /* records of version 0.1.0 lack them */
+    json_t *added = json_pack("{s:i, s:n, s:b, s:f, s:f, s:n}", "accumulate", 1, "freeze_until", "freeze_norm", 0,
+                              "layer_decay", 1.0, "head_rate", 1.0, "weights"); /* records of version 0.1.0 lack them */
     *keep = object;
     json_object_update_missing(object, added);
     json_decref(added);
@@ -201,7 +201,7 @@ static enum status convert_step(const struct rvk_train_options *options, struct 
     static const char *const optimizers[] = {"sgd", "adam", "adamw", NULL};
     static const char *const decays[] = {"all", "weights", NULL}, *const augments[] = {"none", "shift", "flip", "both",
                                                                                        NULL};
-    static const char *const normalizations[] = {"channel", "pixel", NULL};
+    static const char *const normalizations[] = {"channel", "pixel", "weights", NULL};
     int optimizer, decay, augment, normalization;
     TRY(choose("the optimizer", options->optimizer, optimizers, &optimizer));
     TRY(choose("what weight decay acts on", options->decay, decays, &decay));

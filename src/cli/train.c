@@ -25,8 +25,10 @@ static const struct option run_options[] = {
     OPTION(OPTION_WHOLE, "test-limit", train.test_limit, "N", "0", "only the first test images; 0: all", 0, UINT32_MAX),
     OPTION(OPTION_REAL, "validation-split", train.validation_split, "X", "0", "last share of them, kept for validation",
            0, 0.9),
-    OPTION(OPTION_CHOICE, "normalize", train.normalize, "channel|pixel", "channel",
-           "mean and deviation of each channel, or mean of each pixel and /255", 0, 0),
+    OPTION(OPTION_CHOICE, "normalize", train.normalize, "channel|pixel|weights", NULL,
+           "mean and deviation of each channel, or mean of each pixel and /255; that of --weights [channel, with "
+           "--weights theirs]",
+           0, 0),
     OPTION(OPTION_CHOICE, "augment", train.augment, "both|shift|flip|none", "both", "random changes to training images",
            0, 0),
     OPTION(OPTION_FLAG, "no-augment", no_augment, NULL, NULL, "the same as --augment none", 0, 0),
@@ -60,6 +62,8 @@ static const struct option run_options[] = {
            0, 100000),
     OPTION(OPTION_REAL, "target-accuracy", train.target_accuracy, "X", "0",
            "exit with 1 when the test accuracy is below", 0, 1),
+    OPTION(OPTION_TEXT, "weights", train.weights, "FILE", NULL,
+           "begin with these: a checkpoint, or what eval --weights takes", 0, 0),
     OPTION(OPTION_TEXT, "freeze-until", train.freeze_until, "LAYER", NULL,
            "what comes before this layer (layer4, layer4.1, fc) is not trained", 0, 0),
     OPTION(OPTION_FLAG, "freeze-norm", train.freeze_norm, NULL, NULL,
@@ -125,6 +129,19 @@ static enum rvk_status should_stop(void *user) {
 
 /* ---- what is told while it runs ---- */
 
+/* What is not new, and what is not trained. */
+static void print_beginning(const struct rvk_run *run) {
+    const struct rvk_train_options *options = run->options;
+    if (options->weights && !options->resume)
+        printf("begins with the weights of %s%s\n", options->weights,
+               strcmp(options->normalize, "weights") == 0 ? ", whose normalization of images it keeps" : "");
+    if (run->replaced_classes)
+        printf("their last layer, for %u classes, is replaced by a new one for %u\n", run->replaced_classes,
+               run->classes);
+    if (run->frozen)
+        printf("%.3f M weights before %s are frozen\n", 1e-6 * (double)run->frozen, options->freeze_until);
+}
+
 static void on_start(void *user, const struct rvk_run *run) {
     const struct cli *cli = user;
     const struct rvk_train_options *options = run->options;
@@ -140,6 +157,8 @@ static void on_start(void *user, const struct rvk_run *run) {
         json_object_set_new(record, "test_images", json_integer(run->test_images));
         json_object_set_new(record, "steps", json_integer(run->steps));
         json_object_set_new(record, "device_bytes", json_integer((json_int_t)run->device_bytes));
+        json_object_set_new(record, "frozen", json_integer((json_int_t)run->frozen));
+        json_object_set_new(record, "replaced_classes", json_integer(run->replaced_classes));
         cli_print_json(record);
         return;
     }
@@ -153,6 +172,7 @@ static void on_start(void *user, const struct rvk_run *run) {
     if (values.train.batch == RVK_BATCH_AUTO)
         printf("batches of %u fit into memory (at most 512 are taken); the learning rate is not adapted to them\n",
                options->batch);
+    print_beginning(run);
     if (run->resumed_epoch || run->resumed_step)
         printf("resumed after %u epochs and %u steps\n", run->resumed_epoch, run->resumed_step);
     fflush(stdout);
@@ -288,6 +308,10 @@ static void adapt_options(struct cli *cli) {
         values.train.momentum = -1;
     if (given(cli, "weight-decay") && values.train.weight_decay == 0)
         values.train.weight_decay = -1;
+    if (values.train.weights && !given(cli, "model")) /* the file says it */
+        values.train.model = NULL;
+    if (values.train.weights && !given(cli, "style"))
+        values.train.style = NULL;
     if (values.no_augment)
         values.train.augment = "none";
     if (values.print_plan)

@@ -327,18 +327,21 @@ static enum status take_value(const struct checkpoint *checkpoint, const struct 
     return status;
 }
 
+static enum status take_normalization(const struct checkpoint *checkpoint, const struct model *model,
+                                      struct store *store) {
+    enum normalization normalization = checkpoint->normalization;
+    TRY(take_value(checkpoint, model, store, "normalize.mean", mean_shape(model, normalization),
+                   normalization == NORMALIZATION_PIXEL ? 3 : 1));
+    return take_value(checkpoint, model, store, "normalize.scale", shape_vector(model->options.channels), 1);
+}
+
 static enum status take_all(const struct checkpoint *checkpoint, const struct model *model, struct store *store,
                             enum checkpoint_part part) {
-    enum normalization normalization = checkpoint->normalization;
     TRY(take_root(checkpoint, model, store, "", "parameters"));
     if (part == CHECKPOINT_ALL)
         for (const char *const *root = optimizer_values(checkpoint->state.optimizer); *root; root++)
             TRY(take_root(checkpoint, model, store, *root, *root));
-    if (normalization == NORMALIZATION_NONE)
-        return STATUS_OK;
-    TRY(take_value(checkpoint, model, store, "normalize.mean", mean_shape(model, normalization),
-                   normalization == NORMALIZATION_PIXEL ? 3 : 1));
-    return take_value(checkpoint, model, store, "normalize.scale", shape_vector(model->options.channels), 1);
+    return checkpoint->normalization == NORMALIZATION_NONE ? STATUS_OK : take_normalization(checkpoint, model, store);
 }
 
 static bool starts(const char *text, const char *start) {
@@ -366,4 +369,10 @@ enum status checkpoint_load(const struct checkpoint *checkpoint, const struct mo
             return fail(STATUS_DATA, "%s: %s has no tensor %.96s", file->path, model->name, file->tensors[i].name);
     TRY(take_all(checkpoint, model, NULL, part));
     return take_all(checkpoint, model, store, part);
+}
+
+enum status checkpoint_load_normalization(const struct checkpoint *checkpoint, const struct model *model,
+                                          struct store *store) {
+    TRY(take_normalization(checkpoint, model, NULL));
+    return take_normalization(checkpoint, model, store);
 }

@@ -71,5 +71,8 @@ enum checkpoint_part {
  */
 CHECKED enum status checkpoint_load(const struct checkpoint *checkpoint, const struct model *model, struct store *store,
                                     enum checkpoint_part part);
+/* Only the normalization, which must be there, for a model of another run. */
+CHECKED enum status checkpoint_load_normalization(const struct checkpoint *checkpoint, const struct model *model,
+                                                  struct store *store);
 
 #endif

@@ -12,6 +12,7 @@
 #include "train/profile.h"
 #include "train/schedule.h"
 #include "train/step.h"
+#include "weights/weights.h"
 
 #include <stdio.h>
 
@@ -36,6 +37,8 @@ struct trainer_run {
     uint32_t train_images, validation_images, test_images, steps;
     uint64_t arena_bytes, device_bytes;
     uint32_t resumed_epoch, resumed_step;
+    uint64_t frozen;           /* weights that are not trained */
+    uint32_t replaced_classes; /* of the last layer in options.weights, when it is replaced; otherwise 0 */
 };
 
 struct trainer_options {
@@ -49,6 +52,11 @@ struct trainer_options {
     uint32_t epochs, eval_batch, seed;
     uint32_t early_stop;      /* epochs without a new best; 0: never */
     const char *freeze_until; /* the first layer that is trained; NULL: all are */
+
+    /* What a new run begins with. */
+    const struct weights *weights;       /* NULL: chance. The last layer is new when the classes are others */
+    const struct checkpoint *normalized; /* images are normalized as it says; NULL: ... */
+    bool normalized_imagenet;            /* ... as is usual for ImageNet, or by the training images' own numbers */
 
     const char *out; /* NULL: nothing is written */
     bool overwrite;

@@ -47,10 +47,37 @@ static enum status make_model(struct trainer *trainer) {
     return until ? model_find_layer(&trainer->model, until, &trainer->frozen) : STATUS_OK;
 }
 
+/* The tensors of options->weights. Those of a last layer for other classes are not taken. */
+static enum status match_weights(struct trainer *trainer) {
+    const struct weights *weights = trainer->options->weights;
+    const struct model *model = &trainer->model;
+    char text[WEIGHTS_HEAD], *head = NULL;
+    if (!weights || trainer->options->resume)
+        return STATUS_OK;
+    const struct safetensors_tensor *last = weights_find(weights, model->parameters[model_head(model)].name);
+    if (last && last->rank > 0 && last->shape[0] != model->options.classes) {
+        trainer->replaced_classes = (uint32_t)MIN(last->shape[0], UINT32_MAX);
+        weights_head(model, text);
+        head = text;
+    }
+    TRY(memory_zeroed(model->count, sizeof *trainer->tensors, &trainer->tensors));
+    return weights_match(weights, model, head, trainer->tensors);
+}
+
 static void make_schedule(struct trainer *trainer) {
     trainer->schedule = trainer->options->schedule;
     trainer->schedule.steps = (uint64_t)trainer->options->epochs * trainer->steps;
     trainer->schedule.warmup = (uint64_t)llround(trainer->options->warmup_epochs * trainer->steps);
+}
+
+static enum status normalize(const struct trainer *trainer) {
+    const struct trainer_options *options = trainer->options;
+    const struct dataset *training = &trainer->training;
+    if (options->normalized)
+        return checkpoint_load_normalization(options->normalized, &trainer->model, trainer->store);
+    if (options->normalized_imagenet)
+        return feed_imagenet_normalization(trainer->store, training->channels);
+    return feed_normalization(trainer->store, training, trainer->train_count, options->step.mean_per_pixel);
 }
 
 /* Values in the store: parameters, optimizer state, normalization, images. */
@@ -62,8 +89,9 @@ static enum status make_values(struct trainer *trainer) {
         return trainer_return(trainer);
     if (options->resume)
         return trainer_restore(trainer, options->resume);
-    TRY(feed_normalization(trainer->store, training, trainer->train_count, options->step.mean_per_pixel));
-    return parameters_initialize(&trainer->model, options->seed, trainer->store);
+    TRY(normalize(trainer));
+    TRY(parameters_initialize(&trainer->model, options->seed, trainer->store));
+    return trainer->tensors ? parameters_load(&trainer->model, trainer->tensors, trainer->store) : STATUS_OK;
 }
 
 /* The evaluation, and the training beside it. */
@@ -112,6 +140,14 @@ static enum status check_folder(const struct trainer_options *options) {
     return STATUS_OK;
 }
 
+static uint64_t count_frozen(const struct trainer *trainer) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < trainer->frozen; i++)
+        if (trainer->model.parameters[i].class != PARAMETER_STATISTIC)
+            count += shape_count(trainer->model.parameters[i].shape);
+    return count;
+}
+
 static enum status announce(struct trainer *trainer) {
     const struct trainer_options *options = trainer->options;
     if (options->plan && !trainer->recovered)
@@ -126,6 +162,8 @@ static enum status announce(struct trainer *trainer) {
         .device_bytes = vk_counters(trainer->device).device_bytes,
         .resumed_epoch = trainer->at.epoch,
         .resumed_step = trainer->at.step,
+        .frozen = count_frozen(trainer),
+        .replaced_classes = trainer->replaced_classes,
     };
     TRY(run_log_start(&trainer->log, trainer->device, &run, options->record));
     if (options->on_start && !trainer->recovered)
@@ -138,6 +176,7 @@ enum status trainer_open(struct trainer *trainer) {
     TRY(load_data(trainer));
     TRY(count_steps(trainer));
     TRY(make_model(trainer));
+    TRY(match_weights(trainer));
     make_schedule(trainer);
     TRY(memory_zeroed(trainer->train_count, sizeof *trainer->order, &trainer->order));
     return run_log_open(&trainer->log, trainer->options->out, !trainer->options->resume);
@@ -191,6 +230,7 @@ void trainer_close(struct trainer *trainer) {
     trainer_unload(trainer);
     run_log_close(&trainer->log);
     free(trainer->order);
+    free(trainer->tensors);
     free(trainer->kept.bytes);
     model_destroy(&trainer->model);
     dataset_destroy(&trainer->training);
