@@ -205,6 +205,33 @@ static void test_map(void **state) {
     confusion_destroy(&report.confusion);
 }
 
+/* Pictures of wrong answers, the most confident one first; the right one is not there. */
+static void test_mistakes(void **state) {
+    (void)state;
+    enum { IMAGES = 5 };
+    uint8_t pixels[IMAGES * 2 * 2] = {0};
+    struct rvk_answer some[IMAGES] = {{0, 1, 1, 0.6F, 0.4F},
+                                      {1, 0, 2, 0.9F, 0.05F},
+                                      {0, 0, 0, 1.0F, 1.0F},
+                                      {1, 2, 1, 0.7F, 0.3F},
+                                      {UINT32_MAX, 0, 3, 0.99F, 0}};
+    struct rvk_data data = {.set = {.count = IMAGES, .height = 2, .width = 2, .channels = 1, .classes = 3}};
+    struct eval_report report = {.weights = "w", .spec = "s", .data = &data, .answers = some, .answer_count = IMAGES};
+    data.set.images = pixels;
+    assert_int_equal(confusion_create(some, IMAGES, 3, &report.confusion), RVK_OK);
+    assert_int_equal(eval_report_html(&report, in_folder("mistakes.html")), RVK_OK);
+    const char *page = load("mistakes.html");
+    html_check(page);
+    const char *first = strstr(page, "<p>image 1</p>"), *second = strstr(page, "<p>image 3</p>");
+    const char *third = strstr(page, "<p>image 0</p>");
+    assert_true(first && second && third && first < second && second < third);
+    assert_null(strstr(page, "<p>image 2</p>"));
+    assert_null(strstr(page, "<p>image 4</p>"));
+    assert_non_null(strstr(page, "<b class=\"wrong\" style=\"width:90.0%\">"));
+    assert_non_null(strstr(page, "data:image/jpeg;base64,/9j/")); /* FF D8 FF */
+    confusion_destroy(&report.confusion);
+}
+
 /* ---- the program ---- */
 
 static json_int_t whole(json_t *object, const char *name) {
@@ -284,8 +311,8 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counts), cmocka_unit_test(test_csv),     cmocka_unit_test(test_page),
-        cmocka_unit_test(test_map),    cmocka_unit_test(test_program),
+        cmocka_unit_test(test_counts), cmocka_unit_test(test_csv),      cmocka_unit_test(test_page),
+        cmocka_unit_test(test_map),    cmocka_unit_test(test_mistakes), cmocka_unit_test(test_program),
     };
     return cmocka_run_group_tests(tests, make_folder, tear_down);
 }

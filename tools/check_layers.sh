@@ -21,7 +21,7 @@ allowed() {
     weights) echo weights data model ir base ;;
     train) echo train weights model data exec ir base ;;
     api) echo api train weights model data exec ir vk base resnet_vk.h ;;
-    cli) echo cli base resnet_vk.h ;;
+    cli) echo cli picture base resnet_vk.h ;;
     *) echo "" ;;
     esac
 }

@@ -1,8 +1,8 @@
 /*
  * cli: one constant record per command, one table of records. Parsing, help and dispatch walk it.
  *
- * The program uses the library through resnet_vk.h only (and base/args.h for its options). Results go to stdout,
- * everything else to stderr.
+ * The program uses the library through resnet_vk.h only (and base/ for options and files, picture/ for thumbnails).
+ * Results go to stdout, everything else to stderr.
  */
 #ifndef RVK_CLI_CLI_H
 #define RVK_CLI_CLI_H

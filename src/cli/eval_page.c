@@ -1,6 +1,7 @@
 /* eval_page: an evaluation as a page: figures, the confusion matrix, what is mistaken for what, and pictures of it. */
 #include "cli/eval_report.h"
 #include "cli/html.h"
+#include "cli/thumbnail.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,12 +9,19 @@
 
 enum { TABLE_CLASSES = 24 /* of more, the matrix is a picture */, PAIRS = 20, OPEN_CLASSES = 40 };
 
-static void put_name(FILE *out, const struct eval_report *report, uint32_t k) {
+/* The name of a class, or its number. */
+static void describe(const struct eval_report *report, uint32_t k, char text[160]) {
     const char *name = eval_class_name(report, k);
     if (*name)
-        text_escape(out, name);
+        snprintf(text, 160, "%s", name);
     else
-        fprintf(out, "class %u", k);
+        snprintf(text, 160, "class %u", k);
+}
+
+static void put_name(FILE *out, const struct eval_report *report, uint32_t k) {
+    char name[160];
+    describe(report, k, name);
+    text_escape(out, name);
 }
 
 static void put_percent(FILE *out, double share) {
@@ -170,6 +178,60 @@ static void put_classes(FILE *out, const struct eval_report *report) {
     fputs(folded ? "</tbody></table></div></details>\n" : "</tbody></table></div>\n", out);
 }
 
+/* ---- pictures ---- */
+
+enum { MISTAKES = 24, THUMBNAIL_SIDE = 160 };
+
+/* Numbers of the images with wrong answers, the most confident ones first; returns how many. */
+static uint32_t find_mistakes(const struct eval_report *report, uint32_t mistakes[MISTAKES]) {
+    const struct rvk_answer *answers = report->answers;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < report->answer_count; i++) {
+        uint32_t at = count;
+        if (answers[i].label >= report->confusion.classes || answers[i].best >= report->confusion.classes ||
+            answers[i].rank == 0)
+            continue;
+        while (at > 0 && answers[mistakes[at - 1]].best_probability < answers[i].best_probability)
+            at--;
+        if (at == MISTAKES)
+            continue;
+        count += count < MISTAKES;
+        memmove(mistakes + at + 1, mistakes + at, (count - at - 1) * sizeof *mistakes);
+        mistakes[at] = i;
+    }
+    return count;
+}
+
+static enum rvk_status put_mistake(FILE *out, const struct eval_report *report, uint32_t index) {
+    const struct rvk_answer *answer = &report->answers[index];
+    char taken[160], truly[160], note[32];
+    uint8_t *jpeg = NULL;
+    size_t size = 0;
+    describe(report, answer->best, taken);
+    describe(report, answer->label, truly);
+    snprintf(note, sizeof note, "image %u", index);
+    enum rvk_status status = thumbnail(report->data, index, THUMBNAIL_SIDE, &jpeg, &size);
+    const struct html_bar bars[] = {{taken, (double)answer->best_probability, true},
+                                    {truly, (double)answer->true_probability, false}};
+    if (status == RVK_OK)
+        html_card(out, jpeg, size, bars, 2, note);
+    free(jpeg);
+    return status;
+}
+
+static enum rvk_status put_mistakes(FILE *out, const struct eval_report *report) {
+    uint32_t mistakes[MISTAKES], count = find_mistakes(report, mistakes);
+    if (count == 0)
+        return RVK_OK;
+    html_section(out, "Most confident mistakes", "Orange: what the model takes it for. Blue: what it is.");
+    html_cards_begin(out);
+    enum rvk_status status = RVK_OK;
+    for (uint32_t i = 0; status == RVK_OK && i < count; i++)
+        status = put_mistake(out, report, mistakes[i]);
+    html_cards_end(out);
+    return status;
+}
+
 /* ---- the page ---- */
 
 static enum rvk_status write_page(struct html *page, const struct eval_report *report) {
@@ -180,7 +242,7 @@ static enum rvk_status write_page(struct html *page, const struct eval_report *r
     fputs("</div><div>\n", page->out);
     put_classes(page->out, report);
     fputs("</div></div>\n", page->out);
-    return RVK_OK;
+    return put_mistakes(page->out, report);
 }
 
 enum rvk_status eval_report_html(const struct eval_report *report, const char *path) {

@@ -39,15 +39,15 @@ static const char style[] =
     ".turned span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:6.5rem}"
     ".map svg{width:100%;max-width:46rem;height:auto;display:block;border:1px solid var(--line)}"
     "summary{cursor:pointer;color:var(--soft)}\n"
-    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(12rem,1fr));gap:1rem;margin:1rem 0;padding:0;"
+    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1rem;margin:1rem 0;padding:0;"
     "list-style:none}.cards li{background:var(--card);border-radius:8px;overflow:hidden;break-inside:avoid}"
-    ".cards img{display:block;width:100%;aspect-ratio:4/3;object-fit:contain;background:rgb(127 127 127/.12)}"
-    "img.pixels{image-rendering:pixelated}.cards .text{padding:.6rem .8rem .8rem;font-size:.85rem}"
-    ".cards .file{color:var(--soft);font-size:.78rem;overflow-wrap:anywhere}"
-    ".cards .truth{color:rgb(var(--right))}.cards .answer{color:rgb(var(--wrong))}"
-    ".bar{display:grid;grid-template-columns:1fr auto;column-gap:.5rem;margin-top:.3rem;overflow-wrap:anywhere}"
-    ".bar i{grid-column:1/3;height:3px;border-radius:2px;background:var(--line)}"
-    ".bar i b{display:block;height:100%;border-radius:2px;background:rgb(var(--right))}\n"
+    ".cards img{display:block;width:100%}.cards div{padding:.4rem .8rem .8rem;font-size:.85rem}"
+    ".cards p{font-size:.75rem;margin:.5rem 0 0}"
+    ".bar{display:grid;grid-template-columns:1fr auto;column-gap:.5rem;margin-top:.35rem;overflow-wrap:anywhere;"
+    "line-height:1.3;font-variant-numeric:tabular-nums}.bar i{grid-column:1/3;height:3px;margin-top:2px;"
+    "border-radius:2px;background:var(--line)}"
+    ".bar b{display:block;height:100%;border-radius:2px;background:rgb(var(--right))}"
+    ".bar b.wrong{background:rgb(var(--wrong))}\n"
     "footer{margin-top:3rem;color:var(--soft);font-size:.8rem}\n"
     "@media print{body{max-width:none;padding:0}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n";
 
@@ -131,4 +131,40 @@ void html_image(FILE *out, const char *type, const uint8_t *bytes, size_t size, 
     fputs("\" alt=\"", out);
     text_escape(out, alt);
     fputs("\">", out);
+}
+
+/* ---- pictures side by side ---- */
+
+void html_cards_begin(FILE *out) {
+    fputs("<ul class=\"cards\">\n", out);
+}
+
+void html_cards_end(FILE *out) {
+    fputs("</ul>\n", out);
+}
+
+static void put_bar(FILE *out, const struct html_bar *bar) {
+    fputs("<span class=\"bar\"><span>", out);
+    text_escape(out, bar->name);
+    fputs("</span>", out);
+    if (bar->share >= 0 && bar->share <= 1)
+        fprintf(out, "<span>%.1f\xE2\x80\xAF%%</span><i><b%s style=\"width:%.1f%%\"></b></i>", 100 * bar->share,
+                bar->wrong ? " class=\"wrong\"" : "", 100 * bar->share);
+    fputs("</span>\n", out);
+}
+
+void html_card(FILE *out, const uint8_t *jpeg, size_t size, const struct html_bar *bars, size_t count,
+               const char *note) {
+    fputs("<li>", out);
+    if (jpeg)
+        html_image(out, "image/jpeg", jpeg, size, count ? bars[0].name : "");
+    fputs("<div>\n", out);
+    for (size_t i = 0; i < count; i++)
+        put_bar(out, &bars[i]);
+    if (note) {
+        fputs("<p>", out);
+        text_escape(out, note);
+        fputs("</p>", out);
+    }
+    fputs("</div></li>\n", out);
 }

@@ -38,6 +38,22 @@ void html_facts(FILE *out, const struct html_fact *facts, size_t count);
 /* A picture inside the page; `type` is "image/jpeg" or another such name, `alt` what it shows (escaped). */
 void html_image(FILE *out, const char *type, const uint8_t *bytes, size_t size, const char *alt);
 
+/* ---- pictures side by side ---- */
+
+struct html_bar {
+    const char *name;
+    double share; /* the bar's length; outside of 0 to 1 there is none */
+    bool wrong;   /* in the colour of mistakes */
+};
+
+/* Between these two: cards. */
+void html_cards_begin(FILE *out);
+void html_cards_end(FILE *out);
+
+/* A JPEG (NULL: without one), bars with names and percentages, and a file's name or another small line (or NULL). */
+void html_card(FILE *out, const uint8_t *jpeg, size_t size, const struct html_bar *bars, size_t count,
+               const char *note);
+
 /* ---- charts (html_chart.c) ---- */
 
 enum { HTML_COLORS = 8 };

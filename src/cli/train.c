@@ -1,8 +1,8 @@
 /* train: trains a network; a line an epoch on stdout, progress on stderr. */
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "cli/stop.h"
 
-#include <signal.h>
 #include <string.h>
 
 static struct values {
@@ -98,33 +98,9 @@ static const struct option_group groups[] = {
     {NULL, NULL, NULL},
 };
 
-/* ---- when to stop ---- */
-
-static volatile sig_atomic_t caught;
-static const int asking[] = {SIGINT, SIGTERM, SIGHUP};
-
-/* The first signal asks for a stop after the step; a second one, also of another kind, ends the program at once. */
-static void catch_signal(int number) {
-    caught = number;
-    for (size_t i = 0; i < COUNT_OF(asking); i++)
-        signal(asking[i], SIG_DFL);
-}
-
-/* nohup has SIGHUP ignored, and so it stays. Without SIGPIPE a reader that went away is an error of stdout. */
-static void install_handlers(void) {
-    struct sigaction action = {.sa_handler = catch_signal}, before;
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < COUNT_OF(asking); i++)
-        if (asking[i] != SIGHUP || sigaction(SIGHUP, NULL, &before) != 0 || before.sa_handler != SIG_IGN)
-            sigaction(asking[i], &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
 static enum rvk_status should_stop(void *user) {
     (void)user;
-    if (ferror(stdout))
-        return RVK_IO;
-    return caught == 0 ? RVK_OK : caught == SIGINT ? RVK_INTERRUPTED : RVK_TERMINATED;
+    return stop_asked();
 }
 
 /* ---- what is told while it runs ---- */
@@ -330,7 +306,7 @@ static enum rvk_status run(struct cli *cli) {
     if (status != RVK_OK)
         return status;
     adapt_options(cli);
-    install_handlers();
+    stop_install();
     status = rvk_train(cli->context, &values.train, &result);
     progress_clear();
     if (status == RVK_IO && ferror(stdout))

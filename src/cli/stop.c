@@ -1,0 +1,32 @@
+#include "cli/stop.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+
+static volatile sig_atomic_t caught;
+static const int asking[] = {SIGINT, SIGTERM, SIGHUP};
+
+enum { SIGNALS = sizeof asking / sizeof *asking };
+
+static void catch_signal(int number) {
+    caught = number;
+    for (int i = 0; i < SIGNALS; i++)
+        signal(asking[i], SIG_DFL);
+}
+
+/* nohup has SIGHUP ignored, and so it stays. */
+void stop_install(void) {
+    struct sigaction action = {.sa_handler = catch_signal}, before;
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < SIGNALS; i++)
+        if (asking[i] != SIGHUP || sigaction(SIGHUP, NULL, &before) != 0 || before.sa_handler != SIG_IGN)
+            sigaction(asking[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+enum rvk_status stop_asked(void) {
+    if (ferror(stdout))
+        return RVK_IO;
+    return caught == 0 ? RVK_OK : caught == SIGINT ? RVK_INTERRUPTED : RVK_TERMINATED;
+}
