@@ -143,6 +143,7 @@ static void logits_are_the_networks(void **state) {
         {.name = "resnet11v2", .height = 8, .width = 8},
         {.name = "plain8", .height = 8, .width = 8},
         {.name = "resnet18", .height = 33, .width = 40, .filters = 4},
+        {.name = "seresnet18", .height = 32, .width = 32, .filters = 16, .classes = 6},
         {.name = "resnext50_32x4d", .height = 32, .width = 32, .classes = 9},
         {.name = "vgg16c_bn", .height = 32, .width = 32, .filters = 4},
         {.name = "vgg11", .height = 224, .width = 224, .filters = 1, .classes = 5},

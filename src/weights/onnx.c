@@ -326,6 +326,20 @@ static void relu(struct exporter *exporter, const struct node *node) {
     simple(exporter, node, "Relu");
 }
 
+static void sigmoid(struct exporter *exporter, const struct node *node) {
+    simple(exporter, node, "Sigmoid");
+}
+
+static void channel_scale(struct exporter *exporter, const struct node *node) {
+    enum { X, SCALE, RESIDUAL };
+    begin(exporter, node, "Mul");
+    input(exporter, node->in[X]);
+    input(exporter, node->in[SCALE]);
+    partial(exporter, node, NODE_OUTPUT, tail_length(node, RESIDUAL));
+    end(exporter);
+    tail(exporter, node, RESIDUAL);
+}
+
 static void dense(struct exporter *exporter, const struct node *node) {
     enum { X, WEIGHT, BIAS };
     begin(exporter, node, "Flatten");
@@ -376,6 +390,8 @@ static const struct translation {
     {"average_pool", average_pool},
     {"global_average_pool", global_average_pool},
     {"relu", relu},
+    {"sigmoid", sigmoid},
+    {"channel_scale", channel_scale},
     {"dense", dense},
     {"shortcut_pad", shortcut_pad},
 };
