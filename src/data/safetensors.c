@@ -218,6 +218,10 @@ const char *safetensors_dtype_name(enum safetensors_dtype dtype) {
     return dtypes[dtype].name;
 }
 
+uint64_t safetensors_dtype_size(enum safetensors_dtype dtype) {
+    return dtypes[dtype].size;
+}
+
 uint64_t safetensors_count(const struct safetensors_tensor *tensor) {
     return tensor->size / dtypes[tensor->dtype].size;
 }

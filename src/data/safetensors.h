@@ -69,6 +69,8 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
 
 /* "F32". */
 const char *safetensors_dtype_name(enum safetensors_dtype dtype);
+/* Bytes of a value. */
+uint64_t safetensors_dtype_size(enum safetensors_dtype dtype);
 
 /* Number of values, and the values as double (64-bit integers beyond 2^53 are rounded). */
 uint64_t safetensors_count(const struct safetensors_tensor *tensor);

@@ -1,4 +1,4 @@
-#include "weights/internal.h"
+#include "weights/torch_file.h"
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -49,16 +49,20 @@ void weights_close(struct weights *weights) {
 
 /* ---- one file ---- */
 
-enum kind { KIND_SAFETENSORS, KIND_INDEX };
+enum kind { KIND_SAFETENSORS, KIND_INDEX, KIND_ZIP, KIND_LEGACY };
 
 /* By the first bytes. Those of a safetensors file are a length, whose last byte is zero; text has no zeros. */
 static enum kind sniff(const char *path) {
-    char head[8] = "";
+    uint8_t head[TORCH_LEGACY_START] = {0};
     FILE *file = fopen(path, "rb");
     size_t size = file ? fread(head, 1, sizeof head, file) : 0;
     if (file)
         fclose(file);
-    return size == sizeof head && head[0] == '{' && head[7] != 0 ? KIND_INDEX : KIND_SAFETENSORS;
+    if (size > 7 && head[0] == '{' && head[7] != 0)
+        return KIND_INDEX;
+    if (size > 4 && memcmp(head, "PK\3\4", 4) == 0)
+        return KIND_ZIP;
+    return torch_is_legacy(head) ? KIND_LEGACY : KIND_SAFETENSORS;
 }
 
 static enum status append_safetensors(struct weights *weights, const char *path) {
@@ -70,6 +74,19 @@ static enum status append_safetensors(struct weights *weights, const char *path)
     for (size_t i = 0; i < file->count; i++)
         TRY(weights_append(weights, &file->tensors[i]));
     return STATUS_OK;
+}
+
+static enum status append_file(struct weights *weights, enum kind kind, const char *path) {
+    switch (kind) {
+    case KIND_ZIP:
+        return torch_read_zip(weights, path);
+    case KIND_LEGACY:
+        return torch_read_legacy(weights, path);
+    case KIND_INDEX:
+    case KIND_SAFETENSORS:
+        break;
+    }
+    return append_safetensors(weights, path);
 }
 
 /* ---- an index with its shards ---- */
@@ -89,9 +106,10 @@ static enum status append_shard(struct weights *weights, const char *shard, json
     char *path;
     TRY(memory_zeroed(length, 1, &path));
     snprintf(path, length, "%.*s%s", (int)folder, weights->path, shard);
-    enum status status = sniff(path) == KIND_INDEX
+    enum kind kind = sniff(path);
+    enum status status = kind == KIND_INDEX
                              ? fail(STATUS_DATA, "%s: the shard %.95s is an index itself", weights->path, shard)
-                             : append_safetensors(weights, path);
+                             : append_file(weights, kind, path);
     free(path);
     TRY(status);
     for (size_t i = first; i < weights->count; i++) {
@@ -152,7 +170,8 @@ static enum status append_index(struct weights *weights, const char *path) {
 static enum status read_all(struct weights *weights, const char *path) {
     TRY(memory_zeroed(strlen(path) + 1, 1, &weights->path));
     memcpy(weights->path, path, strlen(path));
-    TRY(sniff(path) == KIND_INDEX ? append_index(weights, path) : append_safetensors(weights, path));
+    enum kind kind = sniff(path);
+    TRY(kind == KIND_INDEX ? append_index(weights, path) : append_file(weights, kind, path));
     return names_translate(weights);
 }
 

@@ -2,9 +2,10 @@
  * weights: named tensors that another program may have written, under the names that torchvision (and this program)
  * gives them.
  *
- * Read are safetensors files, *.safetensors.index.json with the shards beside it, and our own checkpoints, of which
- * only the weights are taken. The names of torchvision, timm and Hugging Face's microsoft/resnet-* are known (see
- * names.c). Every way in which a file can be wrong is refused with STATUS_DATA and one sentence that names it.
+ * Read are safetensors files, what torch.save wrote of a state dict (.pth), *.index.json with shards of these kinds
+ * beside it, and our own checkpoints, of which only the weights are taken. The names of torchvision, timm and Hugging
+ * Face's microsoft/resnet-* are known (see names.c). Every way in which a file can be wrong is refused with STATUS_DATA
+ * and one sentence that names it.
  */
 #ifndef RVK_WEIGHTS_WEIGHTS_H
 #define RVK_WEIGHTS_WEIGHTS_H
