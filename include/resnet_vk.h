@@ -332,11 +332,12 @@ struct rvk_load_options {
 
 /*
  * Loads weights, running statistics and normalization from a checkpoint of a run; or only weights and statistics from a
- * file of another program: a safetensors file (floats of 16, 32 or 64 bits) or the index of several
- * (*.safetensors.index.json), whose tensors are called as torchvision, timm or Hugging Face's microsoft/resnet-* call
- * them. Number of classes and channels are then those of the tensors, and images are normalized as is usual for
- * ImageNet. RVK_DATA with a sentence that names the tensors that are missing, superfluous or of another shape;
- * RVK_USAGE for a model that there is not; RVK_MEMORY. Free with rvk_free_model, before the context.
+ * file of another program: a safetensors file (floats of 16, 32 or 64 bits), what torch.save wrote of a state dict
+ * (.pth, also inside a dictionary as "state_dict" or "model"; nothing in it is executed) or the index of several files
+ * (*.index.json), whose tensors are called as torchvision, timm or Hugging Face's microsoft/resnet-* call them. Number
+ * of classes and channels are then those of the tensors, and images are normalized as is usual for ImageNet. RVK_DATA
+ * with a sentence that names the tensors that are missing, superfluous or of another shape; RVK_USAGE for a model that
+ * there is not; RVK_MEMORY. Free with rvk_free_model, before the context.
  */
 enum rvk_status rvk_load_model(struct rvk_context *context, const char *path, const struct rvk_load_options *options,
                                struct rvk_model **model);
@@ -378,6 +379,33 @@ enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *dat
 /* Probabilities of every class for images [first, first + count): count x classes numbers. RVK_USAGE as above. */
 enum rvk_status rvk_predict(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
                             float *probabilities);
+
+/* ---- files of weights ---- */
+
+/* A tensor in a file. */
+struct rvk_tensor {
+    const char *name;   /* torchvision's: "layer1.0.conv1.weight" */
+    const char *origin; /* the file's own */
+    const char *dtype;  /* "F32", "F16", "BF16", "F64", "I64", ... */
+    uint32_t rank;
+    uint64_t shape[8];
+    uint64_t bytes;
+};
+
+struct rvk_convert_options {
+    const char *dtype; /* of the floating-point numbers that are written: "f32", "f16" or "bf16", rounded to nearest;
+                          default: each tensor's own */
+    void (*on_tensor)(void *user, const struct rvk_tensor *tensor); /* each tensor that was read, if not NULL */
+    void *user;
+};
+
+/*
+ * Writes the weights in `in`, any file that rvk_load_model takes, to `out` (NULL: nowhere, they are only read) as a
+ * plain state dict: NAME.safetensors, which replaces an older file as a whole or stays away. What a checkpoint holds
+ * beside weights and running statistics is left out. No device is used. RVK_USAGE for another ending of `out` or an
+ * unknown dtype; RVK_DATA, also when a number is too large for the dtype; RVK_MEMORY, RVK_IO. Any thread.
+ */
+enum rvk_status rvk_convert(const char *in, const char *out, const struct rvk_convert_options *options);
 
 /* ---- verification ---- */
 

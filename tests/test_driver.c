@@ -18,7 +18,8 @@ static int run_with(const char *variables, const char *arguments) {
 
 static void never_opens_the_loader(void **state) {
     (void)state;
-    static const char *const commands[] = {"train", "eval", "predict", "verify", "bench", "tune", "devices", "models"};
+    static const char *const commands[] = {"train", "eval",    "predict", "verify", "bench",
+                                           "tune",  "devices", "models",  "convert"};
     char arguments[64];
     assert_int_equal(run_with(TRAP, "devices 2>&1"), TRAPPED); /* the trap works */
     expect(TRAPPED, "the Vulkan loader was opened");
@@ -33,6 +34,9 @@ static void never_opens_the_loader(void **state) {
     assert_int_equal(run_with(TRAP, "--help"), 0);
     assert_int_equal(run_with(TRAP, "--version"), 0);
     assert_int_equal(run_with(TRAP, "models"), 0);
+    assert_int_equal(run_with(TRAP, "convert --list /nonexistent.pth 2>&1"), 3);
+    expect(3, "/nonexistent.pth: No such file");
+    assert_int_equal(run_with(TRAP, "convert /nonexistent.pth 2>&1"), 2);
     assert_int_equal(run_with(TRAP, "models --json"), 0);
 }
 
@@ -55,6 +59,12 @@ static void cpu_never_opens_the_loader(void **state) {
     assert_string_equal(json_string_value(json_object_get(device, "kind")), "reference");
     assert_int_equal(json_integer_value(json_object_get(json, "count")), 48);
     json_decref(json);
+    snprintf(arguments, sizeof arguments, "convert %s/run/last.safetensors %s/weights.safetensors --list", folder,
+             folder);
+    assert_int_equal(run_with(TRAP, arguments), 0);
+    expect(0, "conv1.weight");
+    expect(0, "/weights.safetensors\n");
+    assert_null(strstr(output, "optimizer"));
     snprintf(arguments, sizeof arguments,
              "predict --device cpu --weights %s/run/last.safetensors --count 2 2>/dev/null", folder);
     assert_int_equal(run_with(TRAP, arguments), 0);

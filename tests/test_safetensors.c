@@ -214,6 +214,80 @@ static void converts_every_dtype(void **state) {
     expect_values(SAFETENSORS_BOOL, (const uint8_t[]){1, 0}, 2, (const double[]){1, 0}, 2);
 }
 
+/* All 65536 numbers with 1 bit of sign, and so many of exponent and fraction, by IEEE 754's formula. */
+static double formula(uint32_t bits, int exponent_bits, int fraction_bits) {
+    uint32_t exponent = bits >> fraction_bits & ((1u << exponent_bits) - 1),
+             fraction = bits & ((1u << fraction_bits) - 1);
+    double sign = bits >> 15 ? -1 : 1, part = (double)fraction / (1 << fraction_bits);
+    int bias = (1 << (exponent_bits - 1)) - 1;
+    if (exponent == (1u << exponent_bits) - 1)
+        return fraction ? (double)NAN : sign * (double)INFINITY;
+    return sign * (exponent ? (1 + part) * pow(2, (int)exponent - bias) : part * pow(2, 1 - bias));
+}
+
+static uint16_t store(enum safetensors_dtype dtype, double value) {
+    uint16_t bits;
+    safetensors_store(dtype, &value, 1, &bits);
+    return bits;
+}
+
+static void every_small_float(enum safetensors_dtype dtype, int exponent_bits, int fraction_bits) {
+    for (uint32_t i = 0; i < 65536; i++) {
+        uint16_t bits = (uint16_t)i;
+        struct safetensors_tensor tensor = {.dtype = dtype, .rank = 0, .bytes = &bits, .size = 2};
+        double value, expected = formula(i, exponent_bits, fraction_bits);
+        safetensors_values(&tensor, &value);
+        if (memcmp(&value, &expected, sizeof value) != 0 && !(isnan(value) && isnan(expected)))
+            fail_msg("%04x is read as %a, not %a", i, value, expected);
+        uint16_t back = store(dtype, value);
+        if (isnan(value) ? !isnan(formula(back, exponent_bits, fraction_bits)) : back != bits)
+            fail_msg("%04x comes back as %04x", i, back);
+    }
+}
+
+/* Between neighbours the nearer one, in the middle the even one; beyond the last half step infinity. */
+static void every_rounding(enum safetensors_dtype dtype, int exponent_bits, int fraction_bits) {
+    uint16_t infinity = (uint16_t)(((1u << exponent_bits) - 1) << fraction_bits);
+    for (uint16_t low = 0; low < infinity; low++) {
+        double a = formula(low, exponent_bits, fraction_bits);
+        double step =
+            a - (low ? formula(low - 1u, exponent_bits, fraction_bits) : -formula(1, exponent_bits, fraction_bits));
+        double b = low + 1 < infinity ? formula(low + 1u, exponent_bits, fraction_bits) : a + step;
+        double middle = a + (b - a) / 2;
+        uint16_t even = low % 2 ? low + 1 : low;
+        if (store(dtype, nextafter(middle, a)) != low || store(dtype, nextafter(middle, b)) != low + 1 ||
+            store(dtype, middle) != even || store(dtype, -middle) != (even | 0x8000))
+            fail_msg("%04x: the middle %a is rounded to %04x", low, middle, store(dtype, middle));
+    }
+    assert_int_equal(store(dtype, 1e300), infinity);
+    assert_int_equal(store(dtype, 5e-324), 0);
+    assert_int_equal(store(dtype, -5e-324), 0x8000);
+}
+
+static void halves_are_ieee_754(void **state) {
+    (void)state;
+    every_small_float(SAFETENSORS_F16, 5, 10);
+    every_small_float(SAFETENSORS_BF16, 8, 7);
+    every_rounding(SAFETENSORS_F16, 5, 10);
+    every_rounding(SAFETENSORS_BF16, 8, 7);
+}
+
+/* As the processor rounds. */
+static void singles_are_rounded(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < 200000; i++) {
+        uint64_t bits = (uint64_t)random_bits(1, 1, i) << 32 | random_bits(1, 2, i);
+        if (i % 2) /* exponents around those of float */
+            bits = (bits & ~(UINT64_C(0x7ff) << 52)) | (uint64_t)(1023 - 160 + bits % 300) << 52;
+        double value;
+        memcpy(&value, &bits, sizeof value);
+        float expected = (float)value, stored;
+        safetensors_store(SAFETENSORS_F32, &value, 1, &stored);
+        if (memcmp(&expected, &stored, sizeof stored) != 0 && !(isnan(expected) && isnan(stored)))
+            fail_msg("%a is rounded to %a, not %a", value, (double)stored, (double)expected);
+    }
+}
+
 /* ---- files ---- */
 
 static char folder[] = "/tmp/safetensors-XXXXXX";
@@ -293,7 +367,8 @@ int main(void) {
         cmocka_unit_test(accepts_a_small_file),    cmocka_unit_test(refuses_every_truncation),
         cmocka_unit_test(survives_damage),         cmocka_unit_test(converts_every_dtype),
         cmocka_unit_test(reads_what_it_wrote),     cmocka_unit_test(refuses_to_write_nonsense),
-        cmocka_unit_test(a_missing_file_is_named),
+        cmocka_unit_test(a_missing_file_is_named), cmocka_unit_test(halves_are_ieee_754),
+        cmocka_unit_test(singles_are_rounded),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

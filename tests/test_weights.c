@@ -1,98 +1,9 @@
 /* Weights that other programs wrote: names, shapes, shards, and what is said of files that do not fit. */
-#include "weights/weights.h"
+#include "state.h"
 
-#include "base/file.h"
-#include "base/memory.h"
-#include "base/random.h"
 #include "resnet_vk.h"
 
-#include "test.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static char folder[] = "/tmp/test_weights_XXXXXX";
-
-/* One of a few paths at a time. */
-static const char *in_folder(const char *name) {
-    static char paths[4][160];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static void write_text(const char *name, const char *text) {
-    assert_int_equal(file_write_atomic(in_folder(name), &(struct file_piece){text, strlen(text)}, 1), STATUS_OK);
-}
-
-/* ---- a model's tensors under any names ---- */
-
-enum { TENSORS = 288, NAME = 160 };
-
-struct state {
-    struct model model;
-    struct safetensors_tensor tensors[TENSORS];
-    char names[TENSORS][NAME];
-    float *values[TENSORS];
-    size_t count;
-};
-
-static void make_state(struct state *state, const char *model) {
-    const struct model_options options = {.name = model, .height = 32, .width = 32, .classes = 3, .filters = 4};
-    assert_int_equal(model_create(&options, &state->model), STATUS_OK);
-    state->count = state->model.count;
-    assert_true(state->count + 2 <= TENSORS);
-    for (size_t i = 0; i < state->count; i++) {
-        const struct parameter *parameter = &state->model.parameters[i];
-        struct safetensors_tensor *tensor = &state->tensors[i];
-        size_t count = shape_count(parameter->shape);
-        snprintf(state->names[i], NAME, "%s", parameter->name);
-        state->values[i] = calloc(count, sizeof(float));
-        assert_non_null(state->values[i]);
-        for (size_t k = 0; k < count; k++)
-            state->values[i][k] = (float)random_normal(7, (uint32_t)i, (uint32_t)k);
-        *tensor = (struct safetensors_tensor){
-            .name = state->names[i], .dtype = SAFETENSORS_F32, .bytes = state->values[i], .size = 4 * count};
-        tensor->rank = parameter_file_shape(parameter, tensor->shape);
-    }
-}
-
-static void free_state(struct state *state) {
-    for (size_t i = 0; i < state->model.count; i++)
-        free(state->values[i]);
-    model_destroy(&state->model);
-    memset(state, 0, sizeof *state);
-}
-
-/* Gives a tensor another name. */
-static void call(struct state *state, size_t index, const char *format, ...) PRINTF_LIKE(3, 4);
-
-static void call(struct state *state, size_t index, const char *format, ...) {
-    va_list list;
-    va_start(list, format);
-    vsnprintf(state->names[index], NAME, format, list);
-    va_end(list);
-}
-
-static void write_state(const struct state *state, const char *name) {
-    assert_int_equal(safetensors_write(in_folder(name), state->tensors, state->count, NULL, 0), STATUS_OK);
-}
-
-/* The file holds every tensor of the state, with its bits, under the model's names. */
-static void assert_same(const struct state *state, const char *name) {
-    struct weights weights;
-    const struct safetensors_tensor *tensors[TENSORS];
-    if (weights_open(in_folder(name), &weights) != STATUS_OK ||
-        weights_match(&weights, &state->model, NULL, tensors) != STATUS_OK)
-        fail_msg("%s: %s", name, status_message());
-    for (size_t i = 0; i < state->model.count; i++) {
-        assert_int_equal(tensors[i]->size, state->tensors[i].size);
-        assert_memory_equal(tensors[i]->bytes, state->values[i], (size_t)tensors[i]->size);
-    }
-    weights_close(&weights);
-}
+#include <math.h>
 
 /* ---- names ---- */
 
@@ -404,26 +315,110 @@ static void loads_into_a_model(void **unused) {
     free_state(&state);
 }
 
-static int make_folder(void **unused) {
-    (void)unused;
-    return mkdtemp(folder) ? 0 : -1;
+/* ---- converting ---- */
+
+static void convert(const char *in, const char *out, const char *dtype) {
+    char path[160];
+    snprintf(path, sizeof path, "%s", in_folder(out));
+    if (rvk_convert(in_folder(in), path, &(struct rvk_convert_options){.dtype = dtype}) != RVK_OK)
+        fail_msg("%s", rvk_message());
 }
 
-static int remove_folder(void **unused) {
+static void expect_convert_refusal(const char *in, const char *out, const char *dtype, enum rvk_status code,
+                                   const char *part) {
+    assert_int_equal(rvk_convert(in_folder(in), in_folder(out), &(struct rvk_convert_options){.dtype = dtype}), code);
+    if (!strstr(rvk_message(), part))
+        fail_msg("\"%s\" is not in: %s", part, rvk_message());
+}
+
+static void count_tensors(void *user, const struct rvk_tensor *tensor) {
+    assert_true(tensor->rank <= 4 && strncmp(tensor->origin, "module.", 7) == 0);
+    assert_string_equal(tensor->origin + 7, tensor->name);
+    ++*(size_t *)user;
+}
+
+static void converts(void **unused) {
     (void)unused;
-    char line[64];
-    snprintf(line, sizeof line, "rm -r %s", folder);
-    return system(line);
+    static struct state state;
+    size_t seen = 0;
+    make_state(&state, "resnet18");
+    for (size_t i = 0; i < state.count; i++)
+        call(&state, i, "module.%s", state.model.parameters[i].name);
+    write_state(&state, "wrapped.safetensors");
+    convert("wrapped.safetensors", "plain.safetensors", NULL);
+    assert_same(&state, "plain.safetensors");
+    struct rvk_convert_options options = {.on_tensor = count_tensors, .user = &seen};
+    assert_int_equal(rvk_convert(in_folder("wrapped.safetensors"), NULL, &options), RVK_OK);
+    assert_int_equal(seen, state.count);
+    for (size_t i = 0; i < state.count; i++) /* values that bf16 has */
+        for (size_t k = 0; k < state.tensors[i].size / 4; k++)
+            state.values[i][k] = ldexpf((float)((int)(i + k) % 256 - 128), -4);
+    write_state(&state, "exact.safetensors");
+    static const char *const dtypes[] = {"f16", "bf16"};
+    for (size_t d = 0; d < COUNT(dtypes); d++) {
+        struct weights weights;
+        convert("exact.safetensors", "small.safetensors", dtypes[d]);
+        assert_int_equal(weights_open(in_folder("small.safetensors"), &weights), STATUS_OK);
+        assert_int_equal(weights.tensors[0].size, state.tensors[0].size / 2);
+        assert_string_equal(safetensors_metadata(&weights.files[0], "format"), "pt");
+        weights_close(&weights);
+        convert("small.safetensors", "again.safetensors", "f32");
+        assert_same(&state, "again.safetensors");
+    }
+    state.values[3][1] = 70000;
+    write_state(&state, "large.safetensors");
+    expect_convert_refusal("large.safetensors", "again.safetensors", "f16", RVK_DATA,
+                           "holds 70000, which is too large for F16");
+    state.values[3][1] = INFINITY;
+    write_state(&state, "large.safetensors");
+    convert("large.safetensors", "small.safetensors", "f16");
+    expect_convert_refusal("exact.safetensors", "x.pth", NULL, RVK_USAGE,
+                           "x.pth: weights are written to NAME.safetensors");
+    expect_convert_refusal("exact.safetensors", "x.safetensors", "f64", RVK_USAGE, "not as f64");
+    expect_convert_refusal("none", "x.safetensors", NULL, RVK_DATA, "none: No such file");
+    expect_convert_refusal("exact.safetensors", "none/x.safetensors", NULL, RVK_IO, "none/x.safetensors");
+    assert_false(file_exists(in_folder("x.safetensors")));
+    free_state(&state);
+}
+
+/* Of a checkpoint, the weights alone. */
+static void leaves_out_what_is_no_weight(void **unused) {
+    (void)unused;
+    static const char *const more[] = {"optimizer.velocity.conv1.weight", "normalize.mean"};
+    static const struct safetensors_text texts[] = {{"resnet_vk.model", "resnet18"}};
+    static struct state state;
+    struct safetensors file;
+    make_state(&state, "resnet18");
+    for (size_t i = 0; i < COUNT(more); i++) {
+        state.tensors[state.count] = state.tensors[0];
+        state.tensors[state.count++].name = more[i];
+    }
+    assert_int_equal(safetensors_write(in_folder("check.safetensors"), state.tensors, state.count, texts, COUNT(texts)),
+                     STATUS_OK);
+    convert("check.safetensors", "weights.safetensors", NULL);
+    assert_int_equal(safetensors_read(in_folder("weights.safetensors"), &file), STATUS_OK);
+    assert_int_equal(file.count, state.model.count);
+    assert_int_equal(file.metadata_count, 1);
+    safetensors_destroy(&file);
+    assert_same(&state, "weights.safetensors");
+    free_state(&state);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(knows_hugging_face), cmocka_unit_test(drops_wrappers),
-        cmocka_unit_test(ignores_counters),   cmocka_unit_test(knows_timm),
-        cmocka_unit_test(names_every_fault),  cmocka_unit_test(lets_the_head_differ),
-        cmocka_unit_test(finds_the_model),    cmocka_unit_test(refuses_two_of_a_name),
-        cmocka_unit_test(reads_shards),       cmocka_unit_test(refuses_hostile_indices),
+        cmocka_unit_test(knows_hugging_face),
+        cmocka_unit_test(drops_wrappers),
+        cmocka_unit_test(ignores_counters),
+        cmocka_unit_test(knows_timm),
+        cmocka_unit_test(names_every_fault),
+        cmocka_unit_test(lets_the_head_differ),
+        cmocka_unit_test(finds_the_model),
+        cmocka_unit_test(refuses_two_of_a_name),
+        cmocka_unit_test(reads_shards),
+        cmocka_unit_test(refuses_hostile_indices),
         cmocka_unit_test(loads_into_a_model),
+        cmocka_unit_test(converts),
+        cmocka_unit_test(leaves_out_what_is_no_weight),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

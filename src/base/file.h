@@ -37,6 +37,9 @@ struct file_piece {
  */
 CHECKED enum status file_write_atomic(const char *path, const struct file_piece *pieces, size_t count);
 
+/* The same for one block, which is then freed, also on failure. */
+CHECKED enum status file_write_and_free(const char *path, void *bytes, size_t size);
+
 /*
  * The path of file `name` in the user's cache folder ($XDG_CACHE_HOME/resnet-vk or ~/.cache/resnet-vk), which is made
  * if need be. Free with free(). NULL when there is no home or the folder cannot be made: go without a cache.

@@ -150,3 +150,9 @@ enum status file_write_atomic(const char *path, const struct file_piece *pieces,
     enum status status = is_special(path) ? write_special(path, pieces, count) : write_in_folder(path, pieces, count);
     return status == STATUS_OK ? STATUS_OK : fail_prefix(status, "%s", path);
 }
+
+enum status file_write_and_free(const char *path, void *bytes, size_t size) {
+    enum status status = file_write_atomic(path, &(struct file_piece){bytes, size}, 1);
+    free(bytes);
+    return status;
+}

@@ -281,6 +281,48 @@ void safetensors_values(const struct safetensors_tensor *tensor, double *values)
     }
 }
 
+bool safetensors_holds_floats(const struct safetensors_tensor *tensor) {
+    return tensor->dtype == SAFETENSORS_F32 || tensor->dtype == SAFETENSORS_F64 || tensor->dtype == SAFETENSORS_F16 ||
+           tensor->dtype == SAFETENSORS_BF16;
+}
+
+/*
+ * The bits of the nearest number with so many bits of fraction and exponent (IEEE 754; ties go to the even one). The
+ * fraction with its leading one, as a whole number, is added to the exponent before it: so a fraction that is rounded
+ * up to the next power of two raises the exponent, and a denormal number, whose exponent is 0, has no leading one.
+ */
+static uint32_t narrow(double value, int fraction_bits, int exponent_bits) {
+    int bias = (1 << (exponent_bits - 1)) - 1, exponent;
+    uint32_t sign = signbit(value) ? UINT32_C(1) << (fraction_bits + exponent_bits) : 0;
+    uint32_t infinity = ((UINT32_C(1) << exponent_bits) - 1) << fraction_bits;
+    if (isnan(value))
+        return sign | infinity | UINT32_C(1) << (fraction_bits - 1);
+    if (isinf(value) || value == 0)
+        return sign | (value == 0 ? 0 : infinity);
+    frexp(value, &exponent); /* |value| < 2^exponent */
+    exponent = MAX(exponent - 1, 1 - bias);
+    if (exponent > bias)
+        return sign | infinity;
+    uint32_t fraction = (uint32_t)nearbyint(ldexp(fabs(value), fraction_bits - exponent));
+    return sign | (((uint32_t)(exponent + bias - 1) << fraction_bits) + fraction);
+}
+
+void safetensors_store(enum safetensors_dtype dtype, const double *values, uint64_t count, void *bytes) {
+    static const struct {
+        int fraction_bits, exponent_bits;
+    } forms[COUNT(dtypes)] = {[SAFETENSORS_F32] = {23, 8}, [SAFETENSORS_F16] = {10, 5}, [SAFETENSORS_BF16] = {7, 8}};
+    size_t size = (size_t)dtypes[dtype].size;
+    for (uint64_t i = 0; i < count; i++) {
+        uint8_t *place = (uint8_t *)bytes + i * size;
+        if (dtype == SAFETENSORS_F64) {
+            memcpy(place, &values[i], size);
+        } else {
+            uint32_t bits = narrow(values[i], forms[dtype].fraction_bits, forms[dtype].exponent_bits);
+            memcpy(place, &bits, size); /* the low bytes come first */
+        }
+    }
+}
+
 char *safetensors_print_shape(const struct safetensors_tensor *tensor, char *text) {
     int length = sprintf(text, "[");
     for (uint32_t i = 0; i < tensor->rank; i++)
@@ -364,11 +406,8 @@ enum status safetensors_pack(const struct safetensors_tensor *tensors, size_t co
 
 enum status safetensors_write(const char *path, const struct safetensors_tensor *tensors, size_t count,
                               const struct safetensors_text *metadata, size_t metadata_count) {
-    struct file_piece whole;
     uint8_t *bytes;
-    TRY(safetensors_pack(tensors, count, metadata, metadata_count, &bytes, &whole.size));
-    whole.bytes = bytes;
-    enum status status = file_write_atomic(path, &whole, 1);
-    free(bytes);
-    return status;
+    size_t size;
+    TRY(safetensors_pack(tensors, count, metadata, metadata_count, &bytes, &size));
+    return file_write_and_free(path, bytes, size);
 }

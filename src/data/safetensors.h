@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { SAFETENSORS_RANK = 8, SAFETENSORS_SHAPE_TEXT = 192 };
@@ -75,6 +76,12 @@ uint64_t safetensors_dtype_size(enum safetensors_dtype dtype);
 /* Number of values, and the values as double (64-bit integers beyond 2^53 are rounded). */
 uint64_t safetensors_count(const struct safetensors_tensor *tensor);
 void safetensors_values(const struct safetensors_tensor *tensor, double *values);
+
+/* Whether its values are F32, F64, F16 or BF16. */
+bool safetensors_holds_floats(const struct safetensors_tensor *tensor);
+
+/* The nearest values of one of these four dtypes, ties to even; beyond the largest one infinity, NaN stays NaN. */
+void safetensors_store(enum safetensors_dtype dtype, const double *values, uint64_t count, void *bytes);
 
 /* "[64, 32, 3, 3]". `text` holds SAFETENSORS_SHAPE_TEXT characters; returns `text`. */
 char *safetensors_print_shape(const struct safetensors_tensor *tensor, char *text);

@@ -206,13 +206,10 @@ enum status checkpoint_pack(const struct model *model, struct store *store, cons
 
 enum status checkpoint_save(const char *path, const struct model *model, struct store *store,
                             const struct checkpoint_state *state, enum normalization normalization) {
-    struct file_piece whole;
     uint8_t *bytes;
-    TRY(checkpoint_pack(model, store, state, normalization, &bytes, &whole.size));
-    whole.bytes = bytes;
-    enum status status = file_write_atomic(path, &whole, 1);
-    free(bytes);
-    return status;
+    size_t size;
+    TRY(checkpoint_pack(model, store, state, normalization, &bytes, &size));
+    return file_write_and_free(path, bytes, size);
 }
 
 uint64_t checkpoint_weights_hash(const struct model *model, const uint8_t *bytes) {
@@ -262,11 +259,6 @@ void checkpoint_close(struct checkpoint *checkpoint) {
     memset(checkpoint, 0, sizeof *checkpoint);
 }
 
-static bool holds_floats(const struct safetensors_tensor *tensor) {
-    return tensor->dtype == SAFETENSORS_F32 || tensor->dtype == SAFETENSORS_F64 || tensor->dtype == SAFETENSORS_F16 ||
-           tensor->dtype == SAFETENSORS_BF16;
-}
-
 /* The tensor `name`, which must have this shape and hold floats. */
 static enum status find(const struct checkpoint *checkpoint, const struct model *model, const char *name, uint32_t rank,
                         const uint64_t *shape, const struct safetensors_tensor **out) {
@@ -279,7 +271,7 @@ static enum status find(const struct checkpoint *checkpoint, const struct model 
     if (tensor->rank != rank || memcmp(tensor->shape, shape, rank * sizeof *shape) != 0)
         return fail(STATUS_DATA, "%s: tensor %s has the shape %s, but %s takes %s", checkpoint->file.path, name,
                     safetensors_print_shape(tensor, has), model->name, safetensors_print_shape(&wanted, wants));
-    if (!holds_floats(tensor))
+    if (!safetensors_holds_floats(tensor))
         return fail(STATUS_DATA, "%s: tensor %s does not hold floating-point numbers", checkpoint->file.path, name);
     *out = tensor;
     return STATUS_OK;

@@ -4,9 +4,6 @@
 
 #include "weights/weights.h"
 
-/* A block to be freed with the weights. It is freed at once when there is no memory to remember it. */
-CHECKED enum status weights_keep(struct weights *weights, void *block);
-
 /* Appends a tensor under the name that it has in the file. */
 CHECKED enum status weights_append(struct weights *weights, const struct safetensors_tensor *tensor);
 

@@ -59,11 +59,6 @@ static enum status report_all(const struct weights *weights, const struct model 
 
 /* ---- matching ---- */
 
-static bool holds_floats(const struct safetensors_tensor *tensor) {
-    return tensor->dtype == SAFETENSORS_F32 || tensor->dtype == SAFETENSORS_F64 || tensor->dtype == SAFETENSORS_F16 ||
-           tensor->dtype == SAFETENSORS_BF16;
-}
-
 static bool starts(const char *text, const char *start) {
     return start && strncmp(text, start, strlen(start)) == 0;
 }
@@ -74,13 +69,13 @@ static const struct safetensors_tensor *match(const struct weights *weights, con
     struct safetensors_tensor wanted = {0};
     char has[SAFETENSORS_SHAPE_TEXT], wants[SAFETENSORS_SHAPE_TEXT];
     wanted.rank = parameter_file_shape(parameter, wanted.shape);
-    bool same = tensor && holds_floats(tensor) && tensor->rank == wanted.rank &&
+    bool same = tensor && safetensors_holds_floats(tensor) && tensor->rank == wanted.rank &&
                 memcmp(tensor->shape, wanted.shape, wanted.rank * sizeof *wanted.shape) == 0;
     if (same || excepted)
         return same ? tensor : NULL;
     if (!tensor)
         add(&faults->missing, "%s", parameter->name);
-    else if (!holds_floats(tensor))
+    else if (!safetensors_holds_floats(tensor))
         add(&faults->misshaped, "%s, which holds %s", parameter->name, safetensors_dtype_name(tensor->dtype));
     else
         add(&faults->misshaped, "%s %s instead of %s", parameter->name, safetensors_print_shape(tensor, has),

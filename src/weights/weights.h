@@ -29,6 +29,10 @@ struct weights {
 CHECKED enum status weights_open(const char *path, struct weights *out);
 void weights_close(struct weights *weights); /* accepts a zeroed one */
 
+/* A block to be freed with the weights, such as numbers that take the place of a tensor's own. It is freed at once when
+ * there is no memory to remember it. */
+CHECKED enum status weights_keep(struct weights *weights, void *block);
+
 /* NULL when there is none. */
 const struct safetensors_tensor *weights_find(const struct weights *weights, const char *name);
 
