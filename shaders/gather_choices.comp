@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// What gather_batch.comp does with each image of the batch, a pure function of (seed, epoch, index): (index, rows and
-// columns to shift by, whether to flip).
+// What gather_batch.comp does with each image of the batch, a pure function of (seed, epoch, index): (number of the image,
+// rows and columns to shift by, whether to flip). The number is the index; of a direct batch, the place.
 #include "random.glsl"
 #include "tensor.glsl"
 
@@ -9,7 +9,7 @@ layout(local_size_x = 64) in;
 INPUT_UINT(0, indices);
 INPUT_UINT(1, clock); // seed, epoch
 layout(set = 0, binding = 2, std430) writeonly buffer choices_block { uvec4 choices[]; };
-layout(push_constant) uniform Push { uint batch, shift, flip; };
+layout(push_constant) uniform Push { uint batch, shift, flip, direct; };
 
 // Purposes of random numbers, see src/ops/gather.c.
 const uint ROWS = 0u, COLUMNS = 1u, FLIP = 2u;
@@ -24,5 +24,6 @@ void main() {
         return;
     uint index = indices[place], count = 2u * shift + 1u;
     uvec2 moved = shift != 0u ? uvec2(choose(ROWS, index, count), choose(COLUMNS, index, count)) - shift : uvec2(0u);
-    choices[place] = uvec4(index, moved, flip != 0u ? choose(FLIP, index, 2u) : 0u);
+    uint image = direct != 0u && index != 0xffffffffu ? place : index;
+    choices[place] = uvec4(image, moved, flip != 0u ? choose(FLIP, index, 2u) : 0u);
 }

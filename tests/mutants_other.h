@@ -236,6 +236,8 @@ static const struct listed mutants_other[] = {
     {"gather_batch", NULL, FACTOR, "gather_choices", NULL, "4u * clock[1]", "4u * clock[0]"},
     {"gather_batch", NULL, CHANNEL, "gather_choices", NULL, "uvec2(choose(ROWS, index, count), choose(COLUMNS",
      "uvec2(choose(COLUMNS, index, count), choose(COLUMNS"},
+    {"gather_batch", NULL, INDEX, "gather_choices", NULL, "direct != 0u && index", "false && index"},
+    {"gather_batch", NULL, INDEX, "gather_labels", NULL, "index = i;", "index = i + 1u;"},
     {"gather_batch", NULL, TAIL, "gather_choices", NULL, "place >= batch", "place + 1u >= batch"},
     {"gather_batch", NULL, CHANNEL, "gather_table", NULL, "i % quads", "0u"},
     {"gather_batch", NULL, TAIL, "gather_table", NULL, "i >= count", "i + 1u >= count"},

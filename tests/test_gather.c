@@ -136,6 +136,46 @@ static void choices_do_not_depend_on_the_batch(void **state) {
 }
 
 /* 400 images of 75 bytes: parts of 256 images, the only boundary that is aligned. */
+/* Place i takes image i; the index leaves it empty, or decides what happens to it as in a whole data set. */
+static void a_direct_batch_is_taken_as_it_is(void **state) {
+    (void)state;
+    static const double images[] = {9, 2, 6}; /* of the whole set */
+    struct op_values whole, direct;
+    op_values_create(&whole, "gather_batch",
+                     "images=10x3x4x1 labels=1x1x1x10 indices=1x1x1x3 clock=1x1x1x4 mean=1x1x1x1 scale=1x1x1x1 "
+                     "shift=2 flip=1");
+    op_values_create(&direct, "gather_batch",
+                     "images=3x3x4x1 labels=1x1x1x3 indices=1x1x1x3 clock=1x1x1x4 mean=1x1x1x1 scale=1x1x1x1 "
+                     "shift=2 flip=1 direct=1");
+    double bytes[36], labels[3];
+    for (size_t i = 0; i < 36; i++)
+        bytes[i] = 20 * images[i / 12] + (double)(i % 12) + 1;
+    for (size_t i = 0; i < 3; i++)
+        labels[i] = 100 + images[i];
+    set_images(&whole, 10);
+    op_values_set(&direct, MEAN, (const double[]){0});
+    op_values_set(&direct, SCALE, (const double[]){1});
+    op_values_set(&direct, IMAGES, bytes);
+    op_values_set(&direct, LABELS, labels);
+    op_values_set(&whole, CLOCK, (const double[]){3, 5, 0, 0});
+    op_values_set(&direct, CLOCK, (const double[]){3, 5, 0, 0});
+    for (int empty = 0; empty < 2; empty++) {
+        const double indices[] = {9, empty ? UINT32_MAX : 2, 6};
+        op_values_set(&whole, INDICES, indices);
+        op_values_set(&direct, INDICES, indices);
+        op_values_run(&whole);
+        op_values_run(&direct);
+        double *x = evaluation_values(&whole.evaluation, whole.graph.nodes[0].out[0]);
+        double *target = evaluation_values(&whole.evaluation, whole.graph.nodes[0].out[1]);
+        op_values_expect(&direct, 0, x, 0);
+        op_values_expect(&direct, 1, target, 0);
+        free(x);
+        free(target);
+    }
+    op_values_destroy(&whole);
+    op_values_destroy(&direct);
+}
+
 static void large_sets_are_read_in_parts(void **state) {
     (void)state;
     const char *line = "images=400x5x5x3 labels=1x1x1x400 indices=1x1x1x40 clock=1x1x1x4 mean=1x5x5x3 scale=1x1x1x3 "
@@ -183,6 +223,8 @@ static void mistakes_are_named(void **state) {
                    "scale should be 1x1x1x3, it is 1x1x1x1");
     assert_refused("gather_batch", OPERANDS_BUT("9x4x4x3", "9", "4", "1x1x1x3", "3") " shift=4",
                    "shift should be from 0 to 3, it is 4");
+    assert_refused("gather_batch", OPERANDS_BUT("9x4x4x3", "9", "4", "1x1x1x3", "3") " direct=1",
+                   "a direct batch needs an index for each of its 9 images, there are 4");
 }
 
 int main(void) {
@@ -190,6 +232,7 @@ int main(void) {
         cmocka_unit_test(bytes_are_normalized),
         cmocka_unit_test(images_are_shifted_and_flipped),
         cmocka_unit_test(choices_do_not_depend_on_the_batch),
+        cmocka_unit_test(a_direct_batch_is_taken_as_it_is),
         cmocka_unit_test(large_sets_are_read_in_parts),
         cmocka_unit_test(lowering_stays_within_the_minimum),
         cmocka_unit_test(mistakes_are_named),

@@ -7,6 +7,9 @@
  * The choices are a pure function of (seed, epoch, index of the image): clock = (seed, epoch, step, 0). An index that
  * is no image (0xFFFFFFFF) leaves its place empty: zeros, target 0xFFFFFFFF.
  *
+ * With direct=1, images and labels are those of this batch alone: place i takes image i, and its index, which may be
+ * any number, serves the random choices (and leaves the place empty when it is 0xFFFFFFFF).
+ *
  * On a device two kernels come first, which write down the choices, and mean and scale as one table: the kernel that
  * makes x then has the four storage buffers that every device allows.
  */
@@ -39,6 +42,9 @@ static enum status check_bytes(const struct call *call) {
     if (labels->shape.d[3] != images->shape.d[N])
         return fail(STATUS_USAGE, "labels are %s for images %s", shape_print(labels->shape, texts[0]),
                     shape_print(images->shape, texts[1]));
+    if (attr(call, "direct") != 0 && call->in[INDICES]->shape.d[3] != images->shape.d[N])
+        return fail(STATUS_USAGE, "a direct batch needs an index for each of its %u images, there are %u",
+                    images->shape.d[N], call->in[INDICES]->shape.d[3]);
     if (call->in[CLOCK]->shape.d[3] != 4)
         return fail(STATUS_USAGE, "clock should be 1x1x1x4, it is %s", shape_print(call->in[CLOCK]->shape, texts[0]));
     return STATUS_OK;
@@ -104,18 +110,20 @@ static void gather_pixel(const struct call *call, const double *const in[], cons
 
 static void reference(const struct call *call, const double *const in[], double *const out[], double *const bound[]) {
     struct shape shape = call->out[0]->shape;
-    uint32_t count = call->in[IMAGES]->shape.d[N], channels = shape.d[C];
+    bool direct = attr(call, "direct") != 0;
+    uint32_t count = direct ? UINT32_MAX : call->in[IMAGES]->shape.d[N], channels = shape.d[C];
     size_t image_count = (size_t)shape.d[H] * shape.d[W] * channels;
     for (size_t n = 0; n < shape.d[N]; n++) {
         bool empty = in[INDICES][n] >= count;
         uint32_t index = empty ? 0 : (uint32_t)in[INDICES][n];
-        out[1][n] = empty ? (double)UINT32_MAX : in[LABELS][index];
+        size_t image = direct ? n : index;
+        out[1][n] = empty ? (double)UINT32_MAX : in[LABELS][image];
         bound[1][n] = 0;
         struct choice choice = choose_all(call, in[CLOCK], index);
         for (size_t i = 0; i < image_count; i++)
             out[0][n * image_count + i] = bound[0][n * image_count + i] = 0;
         for (size_t p = 0; !empty && p < image_count / channels; p++)
-            gather_pixel(call, in, in[IMAGES] + index * image_count, choice, (int32_t)(p / shape.d[W]),
+            gather_pixel(call, in, in[IMAGES] + image * image_count, choice, (int32_t)(p / shape.d[W]),
                          (int32_t)(p % shape.d[W]), out[0] + n * image_count + p * channels,
                          bound[0] + n * image_count + p * channels);
     }
@@ -131,13 +139,14 @@ static uint64_t images_per_part(uint64_t image_bytes, uint64_t count, const stru
     return most / unit * unit;
 }
 
-static void add_labels(struct lowering *lowering, uint32_t batch, uint32_t count) {
+static void add_labels(const struct call *call, struct lowering *lowering, uint32_t batch, uint32_t count) {
     struct dispatch *dispatch = lowering_add(lowering, "gather_labels");
     dispatch_input(dispatch, LABELS);
     dispatch_input(dispatch, INDICES);
     dispatch_output(dispatch, 1);
     dispatch_push(dispatch, batch);
     dispatch_push(dispatch, count);
+    dispatch_push(dispatch, attr(call, "direct") != 0);
     dispatch_linear(dispatch, round_up(batch, 4), GROUP_SIZE);
     dispatch->bytes = 12.0 * batch;
 }
@@ -150,6 +159,7 @@ static void add_choices(const struct call *call, struct lowering *lowering, uint
     dispatch_push(dispatch, batch);
     dispatch_push(dispatch, attr_u(call, "shift"));
     dispatch_push(dispatch, attr(call, "flip") != 0);
+    dispatch_push(dispatch, attr(call, "direct") != 0);
     dispatch_linear(dispatch, batch, GROUP_SIZE);
     dispatch->bytes = 20.0 * batch;
     lowering->scratch_bytes[CHOICES] = UINT64_C(16) * batch;
@@ -193,7 +203,7 @@ static bool lower(const struct call *call, const struct device_facts *facts, str
     uint64_t image_bytes = (uint64_t)x.d[H] * x.d[W] * x.d[C], part = images_per_part(image_bytes, count, facts);
     if (part == 0 || ceil_div(count, part) > LOWERING_DISPATCHES - 3)
         return false;
-    add_labels(lowering, x.d[N], count);
+    add_labels(call, lowering, x.d[N], count);
     add_choices(call, lowering, x.d[N]);
     add_table(call, lowering);
     for (uint64_t first = 0; first < count; first += part)
@@ -210,7 +220,8 @@ static double sample(const struct call *call, enum data_kind kind, int input, ui
     case LABELS:
         return random_below(seed, 2, i, 1000);
     case INDICES:
-        return i % 7 == 6 ? (double)UINT32_MAX : random_below(seed, 3, i, count);
+        return i % 7 == 6 ? (double)UINT32_MAX
+                          : random_below(seed, 3, i, attr(call, "direct") != 0 ? UINT32_MAX : count);
     case CLOCK:
         return i < 3 ? random_bits(seed, 4, i) : 0;
     case MEAN:
@@ -228,6 +239,8 @@ static const char *const cases[] = {
     "images=17x5x5x3 " BATCH("17", "9") "mean=1x5x5x3 scale=1x1x1x3 shift=4",
     "images=11x4x3x9 " BATCH("11", "8") "mean=1x1x1x9 scale=1x1x1x9 shift=1 nearest=1",
     "images=64x32x32x3 " BATCH("64", "130") "mean=1x1x1x3 scale=1x1x1x3 shift=4 flip=1",
+    "images=8x5x6x3 " BATCH("8", "8") "mean=1x1x1x3 scale=1x1x1x3 direct=1 shift=1 flip=1",
+    "images=3x16x16x3 " BATCH("3", "3") "mean=1x16x16x3 scale=1x1x1x3 direct=1",
     "+images=8x32x32x3 " BATCH("8", "4200") "mean=1x1x1x3 scale=1x1x1x3 shift=4 flip=1", /* many groups */
     "+images=50000x32x32x3 " BATCH("50000", "128") "mean=1x32x32x3 scale=1x1x1x3 shift=4 flip=1",
     NULL,
@@ -238,7 +251,7 @@ const struct op op_gather_batch = {
     .inputs = {"images", "labels", "indices", "clock", "mean", "scale"},
     .input_dtypes = {DTYPE_U8, DTYPE_U32, DTYPE_U32, DTYPE_U32, DTYPE_F32, DTYPE_F32},
     .outputs = {"x", "target"},
-    .attributes = {{"shift", 0}, {"flip", 0}, {"nearest", 0}},
+    .attributes = {{"shift", 0}, {"flip", 0}, {"nearest", 0}, {"direct", 0}},
     .infer = infer,
     .reference = reference,
     .forms = {{"plain", lower}},
