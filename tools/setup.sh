@@ -5,7 +5,7 @@
 # With CI=true, --tests also brings SwiftShader (from chromium-common, 44 MB), as a second driver to test on.
 set -eu
 
-build="gcc cmake ninja-build pkg-config glslang-tools spirv-tools libvulkan-dev zlib1g-dev libjansson-dev libjpeg62-turbo-dev libspng-dev libzip-dev"
+build="gcc cmake ninja-build pkg-config glslang-tools spirv-tools libvulkan-dev zlib1g-dev libjansson-dev libjpeg62-turbo-dev libspng-dev libzip-dev libarchive-dev"
 run="mesa-vulkan-drivers dataset-fashion-mnist"
 tests="libcmocka-dev vulkan-validationlayers clang-format"
 swiftshader="chromium-common"
@@ -47,15 +47,15 @@ for tool in cmake ninja pkg-config glslangValidator spirv-opt spirv-val; do
     command -v $tool >/dev/null 2>&1 || missing="$missing $tool"
 done
 command -v cc >/dev/null 2>&1 || missing="$missing cc"
-for library in vulkan zlib jansson libjpeg spng libzip; do
+for library in vulkan zlib jansson libjpeg spng libzip libarchive; do
     pkg-config --exists $library 2>/dev/null || missing="$missing $library(headers)"
 done
 [ -z "$missing" ] && exit 0
 echo "setup: missing:$missing" >&2
 case "$(uname -s) $(. /etc/os-release 2>/dev/null && echo "${ID:-} ${ID_LIKE:-}")" in
-*Darwin*) echo "setup: brew install cmake ninja pkg-config glslang spirv-tools vulkan-headers vulkan-loader molten-vk jansson jpeg-turbo libspng libzip cmocka" >&2 ;;
-*fedora* | *rhel*) echo "setup: sudo dnf install gcc cmake ninja-build pkgconf glslang spirv-tools vulkan-loader-devel vulkan-headers mesa-vulkan-drivers zlib-devel jansson-devel libjpeg-turbo-devel libspng-devel libzip-devel libcmocka-devel vulkan-validation-layers" >&2 ;;
-*arch*) echo "setup: sudo pacman -S gcc cmake ninja pkgconf glslang spirv-tools vulkan-icd-loader vulkan-headers vulkan-swrast zlib jansson libjpeg-turbo libspng libzip cmocka vulkan-validation-layers" >&2 ;;
-*) echo "setup: install a C compiler, CMake, Ninja, pkg-config, glslang, SPIRV-Tools, the Vulkan headers and loader, a Vulkan driver, zlib, Jansson, libjpeg-turbo, libspng and libzip" >&2 ;;
+*Darwin*) echo "setup: brew install cmake ninja pkg-config glslang spirv-tools vulkan-headers vulkan-loader molten-vk jansson jpeg-turbo libspng libzip libarchive cmocka" >&2 ;;
+*fedora* | *rhel*) echo "setup: sudo dnf install gcc cmake ninja-build pkgconf glslang spirv-tools vulkan-loader-devel vulkan-headers mesa-vulkan-drivers zlib-devel jansson-devel libjpeg-turbo-devel libspng-devel libzip-devel libarchive-devel libcmocka-devel vulkan-validation-layers" >&2 ;;
+*arch*) echo "setup: sudo pacman -S gcc cmake ninja pkgconf glslang spirv-tools vulkan-icd-loader vulkan-headers vulkan-swrast zlib jansson libjpeg-turbo libspng libzip libarchive cmocka vulkan-validation-layers" >&2 ;;
+*) echo "setup: install a C compiler, CMake, Ninja, pkg-config, glslang, SPIRV-Tools, the Vulkan headers and loader, a Vulkan driver, zlib, Jansson, libjpeg-turbo, libspng, libzip and libarchive" >&2 ;;
 esac
 exit 1

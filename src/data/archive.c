@@ -54,8 +54,7 @@ static bool parse_json(const uint8_t *bytes, size_t size, uint32_t *label) {
     json_t *object = json_loadb((const char *)bytes, size, 0, NULL), *value = json_object_get(object, "cls");
     if (!value)
         value = json_object_get(object, "label");
-    bool known =
-        json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) < SOURCE_CLASSES;
+    bool known = json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) < SOURCE_CLASSES;
     *label = known ? (uint32_t)json_integer_value(value) : 0;
     json_decref(object);
     return known;
@@ -125,8 +124,7 @@ static enum status give_labels(struct scan *scan) {
             bsearch(&wanted, scan->labels, scan->label_count, sizeof *scan->labels, compare_keys);
         free(wanted.key);
         if (!found)
-            return fail(STATUS_DATA, "%s: %s has no label beside it, others have", source->path,
-                        source->items[i].name);
+            return fail(STATUS_DATA, "%s: %s has no label beside it, others have", source->path, source->items[i].name);
         source->items[i].label = found->label;
     }
     return STATUS_OK;
@@ -197,7 +195,8 @@ static enum status scan_entries(struct scan *scan) {
     while ((result = archive_read_next_header(scan->archive, &entry)) == ARCHIVE_OK || result == ARCHIVE_WARN)
         TRY(add_entry(scan, entry));
     if (result != ARCHIVE_EOF)
-        return fail(STATUS_DATA, "%s is no plain tar, or damaged (%s); unpack a compressed one first", scan->source->path,
+        return fail(STATUS_DATA, "%s is no plain tar, or damaged (%s); unpack a compressed one first",
+                    scan->source->path,
                     archive_error_string(scan->archive) ? archive_error_string(scan->archive) : "no reason is known");
     if (scan->source->count == 0)
         return fail(STATUS_DATA, "%s holds no pictures (.jpg, .jpeg, .png)", scan->source->path);

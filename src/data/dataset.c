@@ -2,30 +2,109 @@
 
 #include "base/memory.h"
 #include "data/formats.h"
+#include "data/view.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-static const struct source {
+/* ---- streamed sets ---- */
+
+enum { BROKEN_LIMIT = 10 }; /* or a hundredth of the pictures */
+
+/* The set of what is in out->source. */
+static enum status finish_streamed(struct dataset *out) {
+    const struct source *source = out->source;
+    out->count = (uint32_t)source->count;
+    out->channels = 3;
+    out->classes = source->classes;
+    out->class_names = (const char *const *)source->class_names;
+    out->source->broken_limit = MAX(out->count / 100, (uint32_t)BROKEN_LIMIT);
+    TRY(memory_zeroed(out->count, sizeof *out->labels, &out->labels));
+    for (uint32_t i = 0; i < out->count; i++)
+        out->labels[i] = source->items[i].label;
+    return STATUS_OK;
+}
+
+static enum status folder_load(const char *path, bool training, struct dataset *out) {
+    TRY(source_create(path, &out->source));
+    TRY(folder_scan(out->source));
+    TRY(source_arrange(out->source, training));
+    return finish_streamed(out);
+}
+
+static enum status archive_load(const char *path, bool training, struct dataset *out) {
+    TRY(source_create(path, &out->source));
+    TRY(archive_scan(out->source));
+    TRY(source_arrange(out->source, training));
+    return finish_streamed(out);
+}
+
+static enum status add_path(struct source *source, const char *path) {
+    struct stat about;
+    const struct source_item item = {.label = UINT32_MAX};
+    if (stat(path, &about) != 0)
+        return fail(STATUS_DATA, "%s: there is no such file or folder", path);
+    if (S_ISDIR(about.st_mode))
+        return folder_list(source, path);
+    return source_add(source, path, &item);
+}
+
+static enum status list(const char *const *paths, size_t count, struct dataset *out) {
+    TRY(source_create("", &out->source));
+    for (size_t i = 0; i < count; i++)
+        TRY(add_path(out->source, paths[i]));
+    if (out->source->count == 0)
+        return fail(STATUS_DATA, "there are no pictures (.jpg, .jpeg, .png) in %s", count ? paths[0] : "nothing");
+    return finish_streamed(out);
+}
+
+enum status dataset_list(const char *const *paths, size_t count, struct dataset *out) {
+    *out = (struct dataset){.name = "pictures"};
+    enum status status = list(paths, count, out);
+    if (status != STATUS_OK)
+        dataset_destroy(out);
+    return status;
+}
+
+enum status dataset_choose_size(struct dataset *dataset, uint32_t size, uint32_t usual) {
+    uint32_t side;
+    if (!dataset->source)
+        return size == 0 || (size == dataset->height && size == dataset->width)
+                   ? STATUS_OK
+                   : fail(STATUS_USAGE,
+                          "%s has images of %ux%u: only pictures of folder:DIR or tar:FILE can get a size",
+                          dataset->name, dataset->height, dataset->width);
+    TRY(view_side(dataset->source, &side));
+    dataset->height = dataset->width = size ? size : side ? side : usual;
+    dataset->whole = side == dataset->height;
+    return STATUS_OK;
+}
+
+/* ---- all sets ---- */
+
+static const struct format {
     const char *name;
     const char *argument; /* when the spec gives none; NULL: it must */
     enum status (*load)(const char *argument, bool training, struct dataset *out);
-} sources[] = {
+} formats[] = {
     {"fashion-mnist", "/usr/share/datasets/fashion-mnist", fashion_mnist_load},
     {"mnist", NULL, mnist_load},
     {"cifar10", NULL, cifar10_load},
     {"cifar100", NULL, cifar100_load},
     {"generated", "", generated_load},
+    {"folder", NULL, folder_load},
+    {"tar", NULL, archive_load},
 };
 
-static const struct source *find_source(const char *spec, const char **argument) {
+static const struct format *find_format(const char *spec, const char **argument) {
     size_t length = strcspn(spec, ":");
-    for (size_t i = 0; i < COUNT(sources); i++)
-        if (strlen(sources[i].name) == length && strncmp(sources[i].name, spec, length) == 0) {
-            *argument = spec[length] && spec[length + 1] ? spec + length + 1 : sources[i].argument;
-            return &sources[i];
+    for (size_t i = 0; i < COUNT(formats); i++)
+        if (strlen(formats[i].name) == length && strncmp(formats[i].name, spec, length) == 0) {
+            *argument = spec[length] && spec[length + 1] ? spec + length + 1 : formats[i].argument;
+            return &formats[i];
         }
     return NULL;
 }
@@ -33,16 +112,17 @@ static const struct source *find_source(const char *spec, const char **argument)
 enum status dataset_load(const char *spec, bool training, struct dataset *out) {
     *out = (struct dataset){0};
     const char *argument = NULL;
-    const struct source *source = find_source(spec, &argument);
-    if (!source)
+    const struct format *format = find_format(spec, &argument);
+    if (!format)
         return fail(STATUS_USAGE,
                     "there is no data set called \"%s\": choose fashion-mnist, fashion-mnist:DIR, mnist:DIR, "
-                    "cifar10:DIR, cifar100:DIR or generated",
+                    "cifar10:DIR, cifar100:DIR, folder:DIR, tar:FILE or generated",
                     spec);
     if (!argument)
-        return fail(STATUS_USAGE, "the data set %s needs the folder of its files: %s:DIR", source->name, source->name);
-    snprintf(out->name, sizeof out->name, "%s", source->name);
-    enum status status = source->load(argument, training, out);
+        return fail(STATUS_USAGE, "the data set %s needs its files: %s:%s", format->name, format->name,
+                    format->load == archive_load ? "FILE" : "DIR");
+    snprintf(out->name, sizeof out->name, "%s", format->name);
+    enum status status = format->load(argument, training, out);
     if (status != STATUS_OK)
         dataset_destroy(out);
     return status;
@@ -51,6 +131,7 @@ enum status dataset_load(const char *spec, bool training, struct dataset *out) {
 void dataset_destroy(struct dataset *dataset) {
     free(dataset->images);
     free(dataset->labels);
+    source_destroy(dataset->source);
     *dataset = (struct dataset){0};
 }
 

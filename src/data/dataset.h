@@ -1,5 +1,5 @@
 /*
- * dataset: labelled images in host memory, from the files that people have.
+ * dataset: labelled images, from the files that people have: in host memory, or streamed.
  *
  *   fashion-mnist        where Debian's package dataset-fashion-mnist puts it
  *   fashion-mnist:DIR    IDX files, gz or plain: train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz], t10k-...
@@ -9,7 +9,13 @@
  *   generated            "generated:count=512,classes=10,size=32,channels=3,seed=1" (these are the defaults): every
  *                        class is a smooth random pattern, every image a pattern plus noise
  *
+ *   folder:DIR           JPEG and PNG files in a folder for each class; the classes may lie in DIR/train and DIR/val
+ *   tar:FILE             the same in a tar that is not compressed; or files 1.jpg, 1.cls as WebDataset has them
+ *
  * 28x28 images get a border of zeros, to 32x32.
+ *
+ * The last two are streamed: their pictures have any size and are read when they are needed (loader.h). How a picture
+ * becomes an image is a view of it (view.h).
  */
 #ifndef RVK_DATA_DATASET_H
 #define RVK_DATA_DATASET_H
@@ -19,12 +25,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct source;
+
 struct dataset {
     char name[32]; /* "cifar10" */
     uint32_t count, height, width, channels, classes;
-    uint8_t *images;  /* [count, height, width, channels], padded with zeros to a multiple of four bytes */
-    uint32_t *labels; /* [count], each below `classes` */
-    const char *const *class_names; /* [classes], static; NULL: the classes have no names */
+    uint8_t
+        *images; /* [count, height, width, channels], padded with zeros to a multiple of four bytes; NULL: streamed */
+    uint32_t *labels;               /* [count], each below `classes`; UINT32_MAX: unknown */
+    const char *const *class_names; /* [classes], live as long as the set; NULL: the classes have no names */
+    struct source *source;          /* of a streamed set; otherwise NULL */
+    bool whole;                     /* streamed: its pictures have the height and width of the set already */
 };
 
 /*
@@ -33,6 +44,19 @@ struct dataset {
  * that cannot be read, STATUS_MEMORY.
  */
 CHECKED enum status dataset_load(const char *spec, bool training, struct dataset *out);
+
+/*
+ * The pictures at `paths`, and all those in folders and their folders among them, in this order: a streamed set without
+ * labels and classes. Of folders, files are taken that are called .jpg, .jpeg or .png. STATUS_DATA when a path does not
+ * exist, or there are no pictures at all; STATUS_IO, STATUS_MEMORY.
+ */
+CHECKED enum status dataset_list(const char *const *paths, size_t count, struct dataset *out);
+
+/*
+ * Sets height and width of a streamed set: `size`, or where that is 0 the size of its pictures, if they are squares of
+ * the same one, and otherwise `usual`. STATUS_USAGE for another data set, if `size` is not what it has.
+ */
+CHECKED enum status dataset_choose_size(struct dataset *dataset, uint32_t size, uint32_t usual);
 
 /* Accepts an empty data set. */
 void dataset_destroy(struct dataset *dataset);

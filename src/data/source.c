@@ -118,9 +118,9 @@ static enum status choose_parts(struct source *source, enum source_part *test) {
             source->items[i].part = SOURCE_TRAIN;
     }
     filter(source, is_used, *test == SOURCE_NONE ? SOURCE_TRAIN : *test);
-    return source->count ? STATUS_OK
-                         : fail(STATUS_DATA, "%s holds no pictures (.jpg, .jpeg, .png) in folders of classes",
-                                source->path);
+    return source->count
+               ? STATUS_OK
+               : fail(STATUS_DATA, "%s holds no pictures (.jpg, .jpeg, .png) in folders of classes", source->path);
 }
 
 /* ---- arranging: classes ---- */

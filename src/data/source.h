@@ -45,6 +45,7 @@ struct source {
     size_t count, capacity;
     char **class_names; /* [classes]; NULL: the labels are numbers without names */
     uint32_t classes;
+    uint32_t threads;      /* that decode; 0: one for each processor */
     uint32_t broken_limit; /* more broken pictures than this are an error */
     uint32_t broken_told;
     pthread_mutex_t lock;

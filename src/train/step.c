@@ -41,7 +41,7 @@ static tensor_id data_value(struct step *step, const char *name, enum dtype dtyp
     char full[64];
     const char *set = step->options.set;
     snprintf(full, sizeof full, "%s%s%s", set ? set : "", set ? "." : "", name);
-    return graph_tensor(&step->graph, full, dtype, shape, TENSOR_PERSISTENT);
+    return graph_tensor(&step->graph, full, dtype, shape, step->options.direct ? TENSOR_INPUT : TENSOR_PERSISTENT);
 }
 
 static void gather(const struct model *model, struct step *step) {
@@ -55,12 +55,15 @@ static void gather(const struct model *model, struct step *step) {
     tensor_id labels = data_value(step, "labels", DTYPE_U32, shape_vector(options->image_count));
     tensor_id mean = graph_tensor(graph, "normalize.mean", DTYPE_F32, mean_shape, TENSOR_PERSISTENT);
     tensor_id scale = graph_tensor(graph, "normalize.scale", DTYPE_F32, shape_vector(c), TENSOR_PERSISTENT);
+    step->images = options->direct ? images : TENSOR_NONE;
+    step->labels = options->direct ? labels : TENSOR_NONE;
     step->indices = graph_tensor(graph, "indices", DTYPE_U32, shape_vector(options->batch), TENSOR_INPUT);
     step->clock = graph_tensor(graph, "clock", DTYPE_U32, shape_vector(4), TENSOR_INPUT);
     graph_scope(graph, "data");
     step->x =
         graph_apply(graph, "gather_batch", OPERANDS(images, labels, step->indices, step->clock, mean, scale),
-                    ATTRIBUTES({"shift", options->shift}, {"flip", options->flip}, {"nearest", options->nearest}));
+                    ATTRIBUTES({"shift", options->shift}, {"flip", options->flip}, {"nearest", options->nearest},
+                               {"direct", options->direct}));
     step->target = graph_output(graph, 1);
 }
 
@@ -288,6 +291,9 @@ static void build(const struct model *model, struct step *step) {
 static enum status check(const struct model *model, const struct step_options *options) {
     if (options->batch < 1)
         return fail(STATUS_USAGE, "a batch needs at least one image");
+    if (options->direct && options->image_count != options->batch)
+        return fail(STATUS_USAGE, "a streamed batch of %u images needs as many, not %u", options->batch,
+                    options->image_count);
     if (options->accumulate < 1)
         return fail(STATUS_USAGE, "an update needs at least one batch");
     if (options->frozen > model_head(model))
@@ -305,7 +311,7 @@ static enum status check(const struct model *model, const struct step_options *o
 
 static void clear(struct step *step) {
     memset(step, 0, sizeof *step);
-    step->indices = step->clock = step->hyper = step->x = step->target = TENSOR_NONE;
+    step->images = step->labels = step->indices = step->clock = step->hyper = step->x = step->target = TENSOR_NONE;
     step->metrics = step->probabilities = step->logits = step->dx = TENSOR_NONE;
 }
 

@@ -1,7 +1,8 @@
 /*
  * step: the whole graph of one training, evaluation or prediction step, with the ids of what goes in and comes out.
  *
- * Inputs per step (TENSOR_INPUT): with a data set on the device, `indices` and `clock`; otherwise `x` and `target`.
+ * Inputs per step (TENSOR_INPUT): with a data set on the device, `indices` and `clock`; with a streamed one also
+ * `images` and `labels`; otherwise `x` and `target`.
  * Training also takes `hyper`. Persistent values: "parameters", "statistics", "gradients", "gradients.sum" when
  * several batches make an update, "optimizer.velocity" or "optimizer.m" and "optimizer.v", "gate" (NaN from the first
  * step on whose loss was not finite: no update follows), and the data set's "images", "labels", "normalize.mean",
@@ -33,6 +34,7 @@ struct step_options {
     /* The data set on the device; image_count 0: `x` and `target` are inputs of the step. */
     uint32_t image_count;
     const char *set;     /* NULL: values "images", "labels"; "test": "test.images", "test.labels" */
+    bool direct;         /* a streamed set: images and labels of the batch alone (image_count is `batch`) are inputs */
     bool mean_per_pixel; /* "normalize.mean" is [1,h,w,c], otherwise [1,1,1,c]; "normalize.scale" is [1,1,1,c] */
     uint32_t shift;      /* augmentation: whole pixels in [-shift, shift] */
     bool flip, nearest;  /* horizontal flips; pixels from outside are the nearest ones instead of zeros */
@@ -68,6 +70,8 @@ struct step {
 
     /* inputs */
     tensor_id indices; /* U32 [1,1,1,n]; 0xFFFFFFFF leaves the place empty (evaluation and prediction only) */
+    tensor_id images;  /* U8 [n,h,w,c]; of a streamed set */
+    tensor_id labels;  /* U32 [1,1,1,n]; of a streamed set */
     tensor_id clock;   /* U32 [1,1,1,4] = seed, epoch, step, 0 */
     tensor_id hyper;   /* F32 [1,1,1,4] = learning rate, then for Adam 1/(1-beta1^t), 1/(1-beta2^t); last the
                           batches that are to be accumulated after this one before the update */

@@ -1,0 +1,55 @@
+#include "data/view.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Pictures that tell the size of all. */
+enum { PROBED = 64 };
+
+static enum status decode(const struct source *source, uint32_t index, uint32_t at_least, struct picture *out) {
+    uint8_t *bytes;
+    size_t size;
+    TRY(source_read(source, index, &bytes, &size));
+    enum status status = picture_decode(bytes, size, at_least, out);
+    free(bytes);
+    return status == STATUS_OK ? STATUS_OK : fail_prefix(status, "%s", source->items[index].name);
+}
+
+static enum status evaluate(const struct picture *picture, const struct view *view, uint8_t *out) {
+    if (view->whole && picture->width == view->size && picture->height == view->size) {
+        memcpy(out, picture->pixels, (size_t)3 * view->size * view->size);
+        return STATUS_OK;
+    }
+    return picture_evaluation(picture, view->whole ? view->size : (view->size * 256 + 112) / 224, view->size, out);
+}
+
+/* For training, half a picture's side is still a whole image: decoding does not have to be finer than that. */
+enum status view_picture(const struct source *source, uint32_t index, const struct view *view, uint8_t *out) {
+    struct picture picture;
+    TRY(decode(source, index, view->augment ? 2 * view->size : 0, &picture));
+    enum status status = view->augment
+                             ? picture_augment(&picture, view->augment, view->seed, view->epoch, index, view->size, out)
+                             : evaluate(&picture, view, out);
+    picture_destroy(&picture);
+    return status == STATUS_OK ? STATUS_OK : fail_prefix(status, "%s", source->items[index].name);
+}
+
+enum status view_side(const struct source *source, uint32_t *side) {
+    *side = 0;
+    for (uint32_t i = 0; i < MIN(source->count, (size_t)PROBED); i++) {
+        struct picture picture;
+        enum status status = decode(source, i, 0, &picture);
+        if (status == STATUS_MEMORY)
+            return status;
+        if (status != STATUS_OK)
+            continue;
+        bool same = picture.width == picture.height && (*side == 0 || picture.width == *side);
+        *side = same ? picture.width : 0;
+        picture_destroy(&picture);
+        if (!same)
+            return STATUS_OK;
+    }
+    return STATUS_OK;
+}
