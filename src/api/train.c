@@ -144,9 +144,11 @@ static enum status set_normalization(struct bridge *bridge, const struct rvk_tra
         return STATUS_OK;
     if (!options->weights)
         return fail(STATUS_USAGE, "the normalization can be that of weights only when there are weights to begin with");
-    trainer->step.mean_per_pixel = source->normalization == NORMALIZATION_PIXEL;
+    static const enum trainer_normalize normalize[] = {[NORMALIZATION_NONE] = NORMALIZE_IMAGENET,
+                                                       [NORMALIZATION_CHANNEL] = NORMALIZE_CHANNEL,
+                                                       [NORMALIZATION_PIXEL] = NORMALIZE_PIXEL};
+    trainer->normalize = normalize[source->normalization];
     trainer->normalized = source->normalization == NORMALIZATION_NONE ? NULL : source;
-    trainer->normalized_imagenet = !trainer->normalized;
     return STATUS_OK;
 }
 

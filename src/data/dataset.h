@@ -58,6 +58,13 @@ CHECKED enum status dataset_list(const char *const *paths, size_t count, struct 
  */
 CHECKED enum status dataset_choose_size(struct dataset *dataset, uint32_t size, uint32_t usual);
 
+/*
+ * The first `count` pictures of a streamed set whose size is known, as for evaluation, in a set that is not streamed;
+ * no more than 1,000 or 256 MB of them. Broken ones are told to the log and left out. STATUS_DATA when they are too
+ * many, STATUS_MEMORY.
+ */
+CHECKED enum status dataset_sample(const struct dataset *dataset, uint32_t count, struct dataset *out);
+
 /* Accepts an empty data set. */
 void dataset_destroy(struct dataset *dataset);
 

@@ -40,10 +40,10 @@ uint32_t loader_at(const struct loader *loader);
 bool loader_ready(struct loader *loader, uint64_t ns);
 
 struct loader_batch {
-    uint32_t count;          /* images in it: fewer than `batch` at the end of a pass */
-    const uint8_t *images;   /* [count, size, size, 3] */
-    const uint32_t *labels;  /* [count]; UINT32_MAX: none */
-    const uint32_t *indices; /* [count] numbers of the pictures; UINT32_MAX: the place is empty */
+    uint32_t count;    /* images in it: fewer than `batch` at the end of a pass */
+    uint8_t *images;   /* [count, size, size, 3] */
+    uint32_t *labels;  /* [count]; UINT32_MAX: none */
+    uint32_t *indices; /* [count] numbers of the pictures; UINT32_MAX: the place is empty */
 };
 
 /*

@@ -66,6 +66,8 @@ CHECKED enum status plan_collect(struct plan *plan);
 /* Steps submitted and not collected. plan_submit needs plan_pending < slots: collect first. */
 uint32_t plan_pending(const struct plan *plan);
 uint32_t plan_slots(const struct plan *plan);
+/* Whether the device has nothing of this plan left to do, without waiting. */
+bool plan_idle(const struct plan *plan);
 
 /* A TENSOR_OUTPUT of the step collected last, in stored layout; valid until that slot's next plan_input / plan_submit.
  */

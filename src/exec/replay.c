@@ -27,6 +27,11 @@ uint32_t plan_slots(const struct plan *plan) {
     return plan->options.slots;
 }
 
+bool plan_idle(const struct plan *plan) {
+    uint64_t last = (plan->submitted + plan->options.slots - 1) % plan->options.slots;
+    return plan_pending(plan) == 0 || plan_is_reference(plan) || vk_finished(plan->device, plan->tickets[last]);
+}
+
 void *plan_input(struct plan *plan, tensor_id tensor) {
     assert(plan_pending(plan) < plan->options.slots && plan->locations[tensor].buffer == plan->inputs);
     return (char *)vk_buffer_map(plan->upload) + next_slot(plan) * plan->input_bytes + plan->locations[tensor].offset;

@@ -1,6 +1,7 @@
 #include "train/evaluate.h"
 
 #include "base/memory.h"
+#include "data/loader.h"
 #include "train/feed.h"
 
 #include <math.h>
@@ -32,14 +33,58 @@ void evaluator_destroy(struct evaluator *evaluator) {
     *evaluator = (struct evaluator){0};
 }
 
-/* One batch of `count` <= batch images; the places after them stay empty. */
-static enum status run_batch(struct evaluator *evaluator, const struct dataset *data, uint32_t first, uint32_t count) {
+/* ---- images, a batch at a time ---- */
+
+struct reader {
+    const struct dataset *data;
+    struct loader *loader; /* of a streamed set */
+    uint32_t first, end, batch;
+};
+
+/* Of images [first, first + count). */
+static enum status open_reader(const struct evaluator *evaluator, const struct dataset *data, uint32_t first,
+                               uint32_t count, struct reader *reader) {
     const struct step *step = &evaluator->step;
-    TRY(feed_images(evaluator->store, "eval", step->options.batch, data, first, count));
+    uint32_t size = step->graph.tensors[step->x].shape.d[H];
+    *reader = (struct reader){.data = data, .first = first, .end = first + count, .batch = step->options.batch};
+    if (!data->source)
+        return STATUS_OK;
+    TRY(loader_create(data, reader->batch, size, &reader->loader));
+    const struct loader_pass pass = {
+        .first = first, .count = count, .view = {.size = size, .whole = data->whole && data->height == size}};
+    loader_start(reader->loader, &pass, 0);
+    return STATUS_OK;
+}
+
+/* Writes the next batch of *count images to the device, and its indices. */
+static enum status read_batch(struct reader *reader, struct evaluator *evaluator, uint32_t *count) {
+    const struct step *step = &evaluator->step;
     uint32_t *indices = plan_input(evaluator->plan, step->indices);
     memset(indices, 0, tensor_bytes(&step->graph.tensors[step->indices]));
-    for (uint32_t i = 0; i < step->options.batch; i++)
-        indices[i] = i < count ? i : FEED_EMPTY;
+    *count = MIN(reader->batch, reader->end - reader->first);
+    for (uint32_t i = 0; i < reader->batch; i++)
+        indices[i] = i < *count ? i : FEED_EMPTY;
+    struct dataset images = *reader->data;
+    if (reader->loader) {
+        struct loader_batch batch;
+        TRY(loader_next(reader->loader, &batch));
+        for (uint32_t i = 0; i < *count; i++)
+            indices[i] = batch.indices[i] == UINT32_MAX ? FEED_EMPTY : i;
+        images.images = batch.images;
+        images.labels = batch.labels;
+        images.height = images.width = step->graph.tensors[step->x].shape.d[H];
+    }
+    TRY(feed_images(evaluator->store, "eval", reader->batch, &images, reader->loader ? 0 : reader->first, *count));
+    reader->first += *count;
+    return STATUS_OK;
+}
+
+/* Answers the next batch; *indices: FEED_EMPTY where a place is. */
+static enum status run_batch(struct reader *reader, struct evaluator *evaluator, uint32_t *count,
+                             const uint32_t **indices) {
+    const struct step *step = &evaluator->step;
+    TRY(read_batch(reader, evaluator, count));
+    *indices = plan_input(evaluator->plan, step->indices);
     memset(plan_input(evaluator->plan, step->clock), 0, tensor_bytes(&step->graph.tensors[step->clock]));
     TRY(plan_submit(evaluator->plan));
     return plan_collect(evaluator->plan);
@@ -67,35 +112,67 @@ struct answer evaluate_answer(const float *logits, uint32_t classes, uint32_t ta
     return answer;
 }
 
-enum status evaluator_run(struct evaluator *evaluator, const struct dataset *data, uint32_t first, uint32_t count,
-                          struct evaluation *evaluation, struct answer *answers) {
+/* What is said of each of `count` images with these labels; returns how many there are that are no empty places. */
+static uint32_t answer(const struct evaluator *evaluator, const uint32_t *labels, const uint32_t *indices,
+                       uint32_t count, struct answer *answers) {
     const struct step *step = &evaluator->step;
     const struct tensor *logits = &step->graph.tensors[step->logits];
-    double loss = 0, correct = 0, penalty = 0;
-    for (uint32_t done = 0, part; done < count; done += part) {
-        part = MIN(step->options.batch, count - done);
-        TRY(run_batch(evaluator, data, first + done, part));
-        const float *metrics = plan_output(evaluator->plan, step->metrics);
-        const float *row = plan_output(evaluator->plan, step->logits);
-        loss += metrics[0], correct += metrics[1], penalty = metrics[2];
-        for (uint32_t i = 0; answers && i < part; i++, row += tensor_row(logits))
-            answers[done + i] = evaluate_answer(row, logits->shape.d[C], data->labels[first + done + i]);
+    const float *row = plan_output(evaluator->plan, step->logits);
+    uint32_t present = 0;
+    for (uint32_t i = 0; i < count; i++, row += tensor_row(logits)) {
+        present += indices[i] != FEED_EMPTY;
+        if (answers && indices[i] == FEED_EMPTY)
+            answers[i] = (struct answer){.best = UINT32_MAX, .rank = UINT32_MAX};
+        else if (answers)
+            answers[i] = evaluate_answer(row, logits->shape.d[C], labels[i]);
     }
-    *evaluation = (struct evaluation){.loss = loss / count + penalty, .accuracy = correct / count};
+    return present;
+}
+
+static enum status evaluate(struct evaluator *evaluator, struct reader *reader, struct evaluation *evaluation,
+                            struct answer *answers) {
+    double loss = 0, correct = 0, penalty = 0;
+    const uint32_t *labels = reader->data->labels + reader->first, *indices;
+    uint32_t present = 0, count;
+    for (uint32_t done = 0; reader->first < reader->end; done += count) {
+        TRY(run_batch(reader, evaluator, &count, &indices));
+        const float *metrics = plan_output(evaluator->plan, evaluator->step.metrics);
+        loss += metrics[0], correct += metrics[1], penalty = metrics[2];
+        present += answer(evaluator, labels + done, indices, count, answers ? answers + done : NULL);
+    }
+    *evaluation = (struct evaluation){loss / present + penalty, correct / present, present};
+    return STATUS_OK;
+}
+
+enum status evaluator_run(struct evaluator *evaluator, const struct dataset *data, uint32_t first, uint32_t count,
+                          struct evaluation *evaluation, struct answer *answers) {
+    struct reader reader;
+    TRY(open_reader(evaluator, data, first, count, &reader));
+    enum status status = evaluate(evaluator, &reader, evaluation, answers);
+    loader_destroy(reader.loader);
+    return status;
+}
+
+static enum status predict(struct evaluator *evaluator, struct reader *reader, float *probabilities) {
+    const struct step *step = &evaluator->step;
+    const struct tensor *output = &step->graph.tensors[step->probabilities];
+    uint32_t classes = output->shape.d[C], count;
+    const uint32_t *indices;
+    while (reader->first < reader->end) {
+        TRY(run_batch(reader, evaluator, &count, &indices));
+        const float *row = plan_output(evaluator->plan, step->probabilities);
+        for (uint32_t i = 0; i < count; i++, row += tensor_row(output), probabilities += classes)
+            for (uint32_t k = 0; k < classes; k++)
+                probabilities[k] = indices[i] == FEED_EMPTY ? NAN : row[k];
+    }
     return STATUS_OK;
 }
 
 enum status evaluator_predict(struct evaluator *evaluator, const struct dataset *data, uint32_t first, uint32_t count,
                               float *probabilities) {
-    const struct step *step = &evaluator->step;
-    const struct tensor *output = &step->graph.tensors[step->probabilities];
-    uint32_t classes = output->shape.d[C];
-    for (uint32_t done = 0, part; done < count; done += part) {
-        part = MIN(step->options.batch, count - done);
-        TRY(run_batch(evaluator, data, first + done, part));
-        const float *row = plan_output(evaluator->plan, step->probabilities);
-        for (uint32_t i = 0; i < part; i++, row += tensor_row(output))
-            memcpy(probabilities + (size_t)(done + i) * classes, row, classes * sizeof *row);
-    }
-    return STATUS_OK;
+    struct reader reader;
+    TRY(open_reader(evaluator, data, first, count, &reader));
+    enum status status = predict(evaluator, &reader, probabilities);
+    loader_destroy(reader.loader);
+    return status;
 }

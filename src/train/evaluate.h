@@ -2,7 +2,8 @@
  * evaluate: a model's answers for any images of its shape, a batch at a time.
  *
  * The images of each batch are copied to the device as bytes ("eval.images"), so that one plan serves every data set;
- * they are normalized there exactly as in training.
+ * they are normalized there exactly as in training. Pictures of a streamed set are scaled to the model's size, while
+ * the device is at work on those before.
  */
 #ifndef RVK_TRAIN_EVALUATE_H
 #define RVK_TRAIN_EVALUATE_H
@@ -26,7 +27,8 @@ CHECKED enum status evaluator_create(const struct fit *fit, struct evaluator *ou
 void evaluator_destroy(struct evaluator *evaluator); /* accepts a zeroed one */
 
 struct evaluation {
-    double loss, accuracy; /* means; the loss includes the model's penalty */
+    double loss, accuracy; /* means; the loss includes the model's penalty. NaN when no picture could be read */
+    uint32_t count;        /* without broken pictures */
 };
 
 /* What the model says of one image. */
@@ -39,11 +41,14 @@ struct answer {
 /* `target` is below `classes`. Where logits are not finite, the true class counts as the last. */
 struct answer evaluate_answer(const float *logits, uint32_t classes, uint32_t target);
 
-/* Images [first, first + count), count >= 1, with an evaluator of STEP_EVALUATE; `answers` [count] may be NULL. */
+/*
+ * Images [first, first + count), count >= 1, with an evaluator of STEP_EVALUATE; `answers` [count] may be NULL. Of a
+ * broken picture, the best class is UINT32_MAX. STATUS_DATA when too many pictures are broken.
+ */
 CHECKED enum status evaluator_run(struct evaluator *evaluator, const struct dataset *data, uint32_t first,
                                   uint32_t count, struct evaluation *evaluation, struct answer *answers);
 
-/* With an evaluator of STEP_PREDICT: count x classes probabilities. */
+/* With an evaluator of STEP_PREDICT: count x classes probabilities; NaN for a broken picture. */
 CHECKED enum status evaluator_predict(struct evaluator *evaluator, const struct dataset *data, uint32_t first,
                                       uint32_t count, float *probabilities);
 

@@ -60,10 +60,9 @@ static void gather(const struct model *model, struct step *step) {
     step->indices = graph_tensor(graph, "indices", DTYPE_U32, shape_vector(options->batch), TENSOR_INPUT);
     step->clock = graph_tensor(graph, "clock", DTYPE_U32, shape_vector(4), TENSOR_INPUT);
     graph_scope(graph, "data");
-    step->x =
-        graph_apply(graph, "gather_batch", OPERANDS(images, labels, step->indices, step->clock, mean, scale),
-                    ATTRIBUTES({"shift", options->shift}, {"flip", options->flip}, {"nearest", options->nearest},
-                               {"direct", options->direct}));
+    step->x = graph_apply(graph, "gather_batch", OPERANDS(images, labels, step->indices, step->clock, mean, scale),
+                          ATTRIBUTES({"shift", options->shift}, {"flip", options->flip}, {"nearest", options->nearest},
+                                     {"direct", options->direct}));
     step->target = graph_output(graph, 1);
 }
 

@@ -24,22 +24,68 @@ double trainer_rate(const struct trainer *trainer, uint32_t step) {
     return schedule_rate(&trainer->schedule, &trainer->at.plateau, update_number(trainer, step));
 }
 
-/* Everything that batch `batch` of this epoch takes from the host: a few hundred bytes. */
-static void write_inputs(struct trainer *trainer, uint32_t batch) {
+/* Waits for the next batch of pictures, and counts the time in which the device waits too. */
+static void await_pictures(struct trainer *trainer) {
+    while (!loader_ready(trainer->loader, 0)) {
+        bool idle = plan_idle(trainer->plan);
+        uint64_t start = clock_ns();
+        loader_ready(trainer->loader, 1000000);
+        trainer->waited_ns += idle ? clock_ns() - start : 0;
+    }
+}
+
+static void start_pictures(struct trainer *trainer, uint32_t batch) {
+    const struct trainer_pictures *pictures = &trainer->pictures;
+    const struct loader_pass pass = {
+        .order = trainer->order,
+        .count = trainer->steps * trainer->images,
+        .stand_ins = trainer->train_count,
+        .view = {.size = trainer->training.height,
+                 .whole = trainer->training.whole,
+                 .augment = pictures->augments ? &pictures->augment : NULL,
+                 .seed = trainer->options->seed,
+                 .epoch = trainer->at.epoch},
+    };
+    loader_start(trainer->loader, &pass, batch);
+}
+
+/* Images, labels and indices of batch `batch` of this epoch. */
+static enum status write_pictures(struct trainer *trainer, uint32_t batch, uint32_t *indices) {
+    struct loader_batch loaded;
+    if (loader_at(trainer->loader) != batch)
+        start_pictures(trainer, batch);
+    await_pictures(trainer);
+    TRY(loader_next(trainer->loader, &loaded));
+    const struct step *step = &trainer->step;
+    const struct shape image = step->graph.tensors[step->images].shape;
+    memcpy(plan_input(trainer->plan, step->images), loaded.images, shape_count(image));
+    uint32_t *labels = plan_input(trainer->plan, step->labels);
+    memset(labels, 0, tensor_bytes(&step->graph.tensors[step->labels]));
+    memcpy(labels, loaded.labels, loaded.count * sizeof *labels);
+    memcpy(indices, loaded.indices, loaded.count * sizeof *indices);
+    return STATUS_OK;
+}
+
+/* Everything that batch `batch` of this epoch takes from the host: a few hundred bytes, unless the set is streamed. */
+static enum status write_inputs(struct trainer *trainer, uint32_t batch) {
     const struct step_options *options = &trainer->step.options;
     const struct graph *graph = &trainer->step.graph;
     uint32_t step = batch / options->accumulate;
     uint32_t *indices = plan_input(trainer->plan, trainer->step.indices);
     memset(indices, 0, tensor_bytes(&graph->tensors[trainer->step.indices]));
-    memcpy(indices, trainer->order + (size_t)batch * options->batch, options->batch * sizeof *indices);
+    if (trainer->loader)
+        TRY(write_pictures(trainer, batch, indices));
+    else
+        memcpy(indices, trainer->order + (size_t)batch * options->batch, options->batch * sizeof *indices);
     const uint32_t clock[4] = {trainer->options->seed, trainer->at.epoch, batch, 0};
     memcpy(plan_input(trainer->plan, trainer->step.clock), clock, sizeof clock);
     step_hyper(options, trainer_rate(trainer, step), update_number(trainer, 0) * options->accumulate + batch,
                plan_input(trainer->plan, trainer->step.hyper));
+    return STATUS_OK;
 }
 
 static enum status submit_batch(struct trainer *trainer) {
-    write_inputs(trainer, trainer->submitted);
+    TRY(write_inputs(trainer, trainer->submitted));
     TRY(plan_submit(trainer->plan));
     trainer->submitted++;
     return STATUS_OK;
@@ -51,7 +97,7 @@ static enum status name_culprit(struct trainer *trainer) {
     char culprit[256];
     while (plan_pending(trainer->plan))
         TRY(plan_collect(trainer->plan));
-    write_inputs(trainer, trainer->collected);
+    TRY(write_inputs(trainer, trainer->collected));
     TRY(diagnose_step(&trainer->model, &trainer->step, trainer->store, trainer->plan, culprit, sizeof culprit));
     return fail(STATUS_NONFINITE, "the loss became non-finite in epoch %u, step %u: %s", trainer->at.epoch + 1,
                 trainer->at.step + 1, *culprit ? culprit : "no op repeats it when the step is run alone");
@@ -73,6 +119,7 @@ static void report_step(struct trainer *trainer) {
         .learning_rate = trainer_rate(trainer, at->step - 1),
         .images_per_second = done * (double)trainer->images / fmax(seconds, 1e-9),
         .seconds_left = seconds / done * (double)left,
+        .waited = 1e-9 * (double)trainer->waited_ns / fmax(seconds, 1e-9),
     };
     if (options->on_step)
         options->on_step(options->user, &progress);
@@ -170,16 +217,21 @@ static uint32_t next_save(const struct trainer *trainer) {
 
 /* Steps up to the end of the epoch, or until training shall stop, saving on the way. */
 static enum status run_steps(struct trainer *trainer, enum status *reason, bool *halted) {
+    if (trainer->loader)
+        loader_stop(trainer->loader); /* it reads the order */
     order_shuffle(trainer->order, trainer->train_count, trainer->options->seed, trainer->at.epoch);
     trainer->steps_first = trainer->at.step;
     trainer->submitted = trainer->collected = trainer->at.step * trainer->step.options.accumulate;
     trainer->steps_ns = clock_ns();
+    trainer->waited_ns = 0;
     trainer->part = trainer->at;
     TRY(run_until(trainer, next_save(trainer), reason, halted));
     while (!*halted && trainer->at.step < trainer->steps) {
         TRY(save_last(trainer));
         TRY(run_until(trainer, next_save(trainer), reason, halted));
     }
+    trainer->all_waited_ns += trainer->waited_ns;
+    trainer->all_steps_ns += clock_ns() - trainer->steps_ns;
     return STATUS_OK;
 }
 
@@ -219,6 +271,7 @@ static struct trainer_epoch sum_up(const struct trainer *trainer) {
         .train_accuracy = trainer->at.right_sum / images,
         .seconds = seconds,
         .images_per_second = here / fmax(seconds, 1e-9),
+        .waited = 1e-9 * (double)trainer->waited_ns / fmax(seconds, 1e-9),
     };
 }
 
@@ -341,6 +394,7 @@ enum status trainer_run(struct vk_device *device, const struct trainer_options *
     result->steps = update_number(&trainer, trainer.at.step);
     result->weights_hash = trainer.kept.weights_hash;
     result->seconds = seconds_since(trainer.call_ns);
+    result->waited = (double)trainer.all_waited_ns / fmax((double)trainer.all_steps_ns, 1);
     trainer_close(&trainer);
     return status;
 }

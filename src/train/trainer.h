@@ -7,6 +7,7 @@
 #ifndef RVK_TRAIN_TRAINER_H
 #define RVK_TRAIN_TRAINER_H
 
+#include "data/view.h"
 #include "exec/tuning.h"
 #include "train/checkpoint.h"
 #include "train/profile.h"
@@ -16,11 +17,25 @@
 
 #include <stdio.h>
 
+/* Mean and scale of the images. AUTO: as usual for ImageNet when they are streamed, else CHANNEL. */
+enum trainer_normalize { NORMALIZE_AUTO, NORMALIZE_CHANNEL, NORMALIZE_PIXEL, NORMALIZE_IMAGENET };
+
+/* Of streamed data sets. */
+struct trainer_pictures {
+    uint32_t size;     /* see dataset_choose_size */
+    bool augment_auto; /* crop and flip, unless the pictures have their size already; then step.shift and step.flip */
+    bool augments;     /* change each as `augment` says; step.shift and step.flip come after that */
+    struct picture_augment_options augment;
+    uint32_t threads; /* see struct source */
+    uint32_t broken;  /* broken pictures that are passed over; 0: what the data set says, UINT32_MAX: none */
+};
+
 struct trainer_progress {
     uint32_t epoch, epochs; /* from 1 */
     uint32_t step, steps;   /* done in this epoch */
     double loss, accuracy;  /* means of the epoch so far */
     double learning_rate, images_per_second, seconds_left;
+    double waited; /* share of this epoch's time in which the device waited for pictures */
 };
 
 struct trainer_epoch {
@@ -28,6 +43,7 @@ struct trainer_epoch {
     uint64_t step;          /* done in all */
     double learning_rate, train_loss, train_accuracy, validation_loss, validation_accuracy;
     double seconds, images_per_second; /* of the training steps */
+    double waited;                     /* share of these seconds in which the device waited for pictures */
     uint64_t weights_hash;             /* afterwards, see checkpoint.h */
     bool validated, best;
 };
@@ -43,10 +59,12 @@ struct trainer_run {
 
 struct trainer_options {
     struct model_options model; /* image size, channels and classes follow the data set */
-    struct step_options step;   /* kind, image_count, set and frozen are filled in */
+    struct step_options step;   /* kind, image_count, set, frozen, direct and mean_per_pixel are filled in */
     struct schedule schedule;   /* steps and warmup are filled in */
     double warmup_epochs;
     const char *data;
+    struct trainer_pictures pictures;
+    enum trainer_normalize normalize;
     uint32_t train_limit, test_limit; /* 0: all images */
     double validation_split;
     uint32_t epochs, eval_batch, seed;
@@ -55,8 +73,7 @@ struct trainer_options {
 
     /* What a new run begins with. */
     const struct weights *weights;       /* NULL: chance. The last layer is new when the classes are others */
-    const struct checkpoint *normalized; /* images are normalized as it says; NULL: ... */
-    bool normalized_imagenet;            /* ... as is usual for ImageNet, or by the training images' own numbers */
+    const struct checkpoint *normalized; /* images are normalized as it says; NULL: as `normalize` says */
 
     const char *out; /* NULL: nothing is written */
     bool overwrite;
@@ -86,6 +103,7 @@ struct trainer_result {
     uint64_t steps;
     uint64_t weights_hash; /* of the last state kept: the end, unless training failed */
     double seconds;
+    double waited; /* share of the time of training steps in which the device waited for pictures */
     bool growth_known;
     struct vk_counters growth; /* between the second step and the end of the first epoch of this call */
 };

@@ -2,7 +2,7 @@
 #ifndef RVK_TRAIN_TRAINER_INTERNAL_H
 #define RVK_TRAIN_TRAINER_INTERNAL_H
 
-#include "data/dataset.h"
+#include "data/loader.h"
 #include "train/evaluate.h"
 #include "train/run_log.h"
 #include "train/trainer.h"
@@ -42,15 +42,20 @@ struct trainer {
     uint32_t steps;  /* an epoch; each updates the parameters once */
     uint32_t images; /* a step */
     uint32_t *order;
+    struct loader *loader; /* of a streamed training set */
+    struct trainer_pictures pictures;
+    bool mean_per_pixel;
     struct run_log log;
     struct profile profile;
     struct position at;
-    struct position part;          /* where the part of the epoch began that the log has not seen */
-    uint32_t submitted, collected; /* batches of this epoch: step.options.accumulate make a step */
-    uint64_t call_steps;           /* finished in this call */
-    uint64_t call_ns;              /* when the call began */
-    uint64_t steps_ns;             /* when this epoch's steps began, in this call */
-    uint32_t steps_first;          /* and with which step */
+    struct position part;                 /* where the part of the epoch began that the log has not seen */
+    uint32_t submitted, collected;        /* batches of this epoch: step.options.accumulate make a step */
+    uint64_t call_steps;                  /* finished in this call */
+    uint64_t call_ns;                     /* when the call began */
+    uint64_t steps_ns;                    /* when this epoch's steps began, in this call */
+    uint32_t steps_first;                 /* and with which step */
+    uint64_t waited_ns;                   /* of them, for pictures, while the device had nothing to do */
+    uint64_t all_waited_ns, all_steps_ns; /* of the epochs before, in this call */
     struct vk_counters counters;
     struct kept kept;
     bool recovered;     /* from the loss of the device */

@@ -56,8 +56,7 @@ enum status trainer_keep(struct trainer *trainer) {
         .optimizer = trainer->options->step.optimizer,
         .options = text,
     };
-    enum normalization normalization =
-        trainer->options->step.mean_per_pixel ? NORMALIZATION_PIXEL : NORMALIZATION_CHANNEL;
+    enum normalization normalization = trainer->mean_per_pixel ? NORMALIZATION_PIXEL : NORMALIZATION_CHANNEL;
     size_t size = 0;
     enum status status = checkpoint_pack(&trainer->model, trainer->store, &state, normalization, &bytes, &size);
     free(text);

@@ -11,11 +11,57 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Height and width of the model's images when nothing else says it. */
+static enum status usual_size(const struct trainer *trainer, uint32_t *size) {
+    struct model_options options = trainer->options->model;
+    struct model model;
+    options.classes = trainer->training.classes;
+    TRY(model_create(&options, &model));
+    *size = model.options.height;
+    model_destroy(&model);
+    return STATUS_OK;
+}
+
+static void limit_broken(const struct trainer_options *options, struct dataset *data) {
+    data->source->threads = options->pictures.threads;
+    if (options->pictures.broken)
+        data->source->broken_limit = options->pictures.broken == UINT32_MAX ? 0 : options->pictures.broken;
+}
+
+/* What the options leave open about pictures, now that they are known. */
+static enum status settle_pictures(struct trainer *trainer) {
+    const struct trainer_options *options = trainer->options;
+    struct trainer_pictures *pictures = &trainer->pictures;
+    uint32_t usual = 0;
+    *pictures = options->pictures;
+    trainer->mean_per_pixel = options->normalize == NORMALIZE_PIXEL;
+    if (!trainer->training.source) {
+        if (pictures->augments)
+            return fail(STATUS_USAGE,
+                        "the images of %s can be shifted and flipped; cropping, jitter and policies are "
+                        "for pictures of folder:DIR or tar:FILE",
+                        options->data);
+        return dataset_choose_size(&trainer->training, pictures->size, 0);
+    }
+    limit_broken(options, &trainer->training);
+    limit_broken(options, &trainer->test);
+    TRY(usual_size(trainer, &usual));
+    TRY(dataset_choose_size(&trainer->training, pictures->size, usual));
+    trainer->test.height = trainer->test.width = trainer->training.height;
+    trainer->test.whole = trainer->training.whole;
+    if (pictures->augment_auto && !trainer->training.whole) {
+        pictures->augments = true;
+        pictures->augment = picture_augment_defaults;
+    }
+    return STATUS_OK;
+}
+
 static enum status load_data(struct trainer *trainer) {
     const struct trainer_options *options = trainer->options;
     struct dataset *training = &trainer->training, *test = &trainer->test;
     TRY(dataset_load(options->data, true, training));
     TRY(dataset_load(options->data, false, test));
+    TRY(settle_pictures(trainer));
     if (options->train_limit)
         training->count = MIN(training->count, options->train_limit);
     if (options->test_limit)
@@ -70,26 +116,34 @@ static void make_schedule(struct trainer *trainer) {
     trainer->schedule.warmup = (uint64_t)llround(trainer->options->warmup_epochs * trainer->steps);
 }
 
-static enum status normalize(const struct trainer *trainer) {
-    const struct trainer_options *options = trainer->options;
+/* Of a streamed set, a sample tells mean and scale. */
+static enum status make_normalization(struct trainer *trainer) {
+    enum trainer_normalize normalize = trainer->options->normalize;
     const struct dataset *training = &trainer->training;
-    if (options->normalized)
-        return checkpoint_load_normalization(options->normalized, &trainer->model, trainer->store);
-    if (options->normalized_imagenet)
+    struct dataset sample;
+    if (trainer->options->normalized)
+        return checkpoint_load_normalization(trainer->options->normalized, &trainer->model, trainer->store);
+    if (normalize == NORMALIZE_IMAGENET || (normalize == NORMALIZE_AUTO && training->source))
         return feed_imagenet_normalization(trainer->store, training->channels);
-    return feed_normalization(trainer->store, training, trainer->train_count, options->step.mean_per_pixel);
+    if (!training->source)
+        return feed_normalization(trainer->store, training, trainer->train_count, trainer->mean_per_pixel);
+    TRY(dataset_sample(training, trainer->train_count, &sample));
+    enum status status = feed_normalization(trainer->store, &sample, sample.count, trainer->mean_per_pixel);
+    dataset_destroy(&sample);
+    return status;
 }
 
 /* Values in the store: parameters, optimizer state, normalization, images. */
 static enum status make_values(struct trainer *trainer) {
     const struct trainer_options *options = trainer->options;
     const struct dataset *training = &trainer->training;
-    TRY(feed_images(trainer->store, NULL, trainer->train_count, training, 0, trainer->train_count));
+    if (!training->source)
+        TRY(feed_images(trainer->store, NULL, trainer->train_count, training, 0, trainer->train_count));
     if (trainer->kept.bytes)
         return trainer_return(trainer);
     if (options->resume)
         return trainer_restore(trainer, options->resume);
-    TRY(normalize(trainer));
+    TRY(make_normalization(trainer));
     TRY(parameters_initialize(&trainer->model, options->seed, trainer->store));
     return trainer->tensors ? parameters_load(&trainer->model, trainer->tensors, trainer->store) : STATUS_OK;
 }
@@ -100,12 +154,18 @@ static void describe_steps(const struct trainer *trainer, struct fit *evaluation
     const struct plan_options plan = {
         .tuning = options->tuning, .selftest = options->selftest, .budget_ns = trainer->budget_ns};
     *evaluation = evaluator_fit(&trainer->model, trainer->store, STEP_EVALUATE, options->eval_batch,
-                                options->step.mean_per_pixel, &plan);
+                                trainer->mean_per_pixel, &plan);
     *training = (struct fit){
         .store = trainer->store, .model = &trainer->model, .step = options->step, .plan = plan, .beside = evaluation};
     training->step.kind = STEP_TRAIN;
     training->step.frozen = (uint32_t)trainer->frozen;
-    training->step.image_count = trainer->train_count;
+    training->step.mean_per_pixel = trainer->mean_per_pixel;
+    training->step.direct = training->own_images = trainer->training.source != NULL;
+    training->step.image_count = training->step.direct ? options->step.batch : trainer->train_count;
+    if (trainer->pictures.augment_auto && trainer->pictures.augments) { /* the crop has done both */
+        training->step.shift = 0;
+        training->step.flip = false;
+    }
     training->plan.timestamps = options->profile;
 }
 
@@ -179,6 +239,9 @@ enum status trainer_open(struct trainer *trainer) {
     TRY(match_weights(trainer));
     make_schedule(trainer);
     TRY(memory_zeroed(trainer->train_count, sizeof *trainer->order, &trainer->order));
+    if (trainer->training.source)
+        TRY(loader_create(&trainer->training, trainer->options->step.batch, trainer->training.height,
+                          &trainer->loader));
     return run_log_open(&trainer->log, trainer->options->out, !trainer->options->resume);
 }
 
@@ -228,6 +291,7 @@ void trainer_unload(struct trainer *trainer) {
 
 void trainer_close(struct trainer *trainer) {
     trainer_unload(trainer);
+    loader_destroy(trainer->loader);
     run_log_close(&trainer->log);
     free(trainer->order);
     free(trainer->tensors);
