@@ -142,22 +142,59 @@ enum rvk_status rvk_describe_model(const char *name, const char *style, struct r
 
 struct rvk_data;
 
+/* How pictures of a streamed data set are read; nothing of this changes a number. */
+struct rvk_data_options {
+    uint32_t decode_threads; /* 0: one for each processor */
+    uint32_t broken;         /* so many broken pictures are named and passed over, one more is RVK_DATA; 0: 10, or one
+                                of a hundred; RVK_BROKEN_NONE: none */
+};
+#define RVK_BROKEN_NONE UINT32_MAX
+
 /*
  * `spec`: "fashion-mnist" (Debian's package), "mnist:DIR", "fashion-mnist:DIR", "cifar10:DIR", "cifar100:DIR" or
- * "generated:count=512,classes=10,size=32,seed=1,channels=3". `training` selects the training or the test images.
- * RVK_USAGE for an unknown spec; RVK_DATA with file and record for a damaged or missing file. Close with
- * rvk_close_data. Any thread; reading an open data set as well.
+ * "generated:count=512,classes=10,size=32,seed=1,channels=3": images in memory, all of one size. `training` selects the
+ * training or the test images.
+ *
+ * "folder:DIR" (JPEG and PNG files in a folder for each class) and "tar:FILE" (the same, not compressed; or 1.jpg and
+ * 1.cls, as WebDataset has them) are streamed: their pictures have any size, and are read and scaled when they are
+ * needed, by threads of the library. The classes are the folders in the order of their names; where DIR holds train and
+ * val (or validation, or test) they are in there, otherwise every tenth picture of each class, in the order of names,
+ * is for testing (of a class with two to nine, the last).
+ *
+ * RVK_USAGE for an unknown spec; RVK_DATA with file and record for a damaged or missing file; RVK_IO for what cannot be
+ * read. `options` may be NULL. Close with rvk_close_data. Any thread; reading an open data set as well, but a streamed
+ * one can be used by one model or training at a time.
  */
 enum rvk_status rvk_open_data(const char *spec, bool training, struct rvk_data **data);
+enum rvk_status rvk_open_data_with(const char *spec, bool training, const struct rvk_data_options *options,
+                                   struct rvk_data **data);
+
+/*
+ * A streamed set of the pictures at `paths`, in this order; a folder stands for all JPEG and PNG files in it and its
+ * folders, in the order of their names. It has no labels and no classes. RVK_DATA when a path does not exist or there
+ * are no pictures; whether a file is a sound picture shows when it is needed. Otherwise as above.
+ */
+enum rvk_status rvk_open_pictures(const char *const *paths, uint32_t count, const struct rvk_data_options *options,
+                                  struct rvk_data **data);
 void rvk_close_data(struct rvk_data *data);
 
 struct rvk_data_info {
-    uint32_t count, height, width, channels, classes;
+    uint32_t count, height, width, channels, classes; /* of a streamed set: height and width 0 unless its pictures are
+                                                         squares of one size (by the first 64) */
+    bool streamed;
 };
 struct rvk_data_info rvk_get_data_info(const struct rvk_data *data);
-/* height x width x channels bytes, channels innermost; NULL for an index outside. */
+/* height x width x channels bytes, channels innermost; NULL for an index outside, and for a streamed set. */
 const uint8_t *rvk_image(const struct rvk_data *data, uint32_t index);
-/* UINT32_MAX for an index outside. */
+/*
+ * Writes the picture `index` of a streamed set, scaled and cut to a square as rvk_predict does it for a model of this
+ * size, to `pixels`: size x size x 3 bytes, red first. RVK_USAGE for another set, an index outside or a size of 0 or
+ * above 2048; RVK_DATA or RVK_IO with the name of a picture that is broken; RVK_MEMORY. Any thread.
+ */
+enum rvk_status rvk_read_picture(const struct rvk_data *data, uint32_t index, uint32_t size, uint8_t *pixels);
+/* The file of a picture: below the folder, in the tar, or as it was given. NULL unless the set is streamed. */
+const char *rvk_image_name(const struct rvk_data *data, uint32_t index);
+/* UINT32_MAX for an index outside, and where it is not known. */
 uint32_t rvk_label(const struct rvk_data *data, uint32_t index);
 /* NULL when the class has no name. */
 const char *rvk_class_name(const struct rvk_data *data, uint32_t class_index);
@@ -175,6 +212,7 @@ struct rvk_progress {
     double loss, accuracy;  /* means of the epoch so far */
     double learning_rate;   /* of the last step */
     double images_per_second, seconds_left;
+    double waited; /* share of this epoch's time in which the device waited for pictures of a streamed set */
 };
 
 struct rvk_epoch {
@@ -185,6 +223,7 @@ struct rvk_epoch {
     bool validated; /* whether the next two mean something */
     double validation_loss, validation_accuracy;
     double seconds, images_per_second; /* of the training steps */
+    double waited;                     /* share of these seconds in which the device waited for pictures */
     bool best;                         /* so far */
     uint64_t weights_hash;             /* see rvk_train_result; 0: of an epoch before a resume */
 };
@@ -225,14 +264,21 @@ struct rvk_train_options {
     uint32_t train_limit;    /* only the first images of the training set; 0: all */
     uint32_t test_limit;     /* only the first images of the test set; 0: all */
     double validation_split; /* the last share of the training set is kept for validation; 0: none */
-    const char *normalize;   /* "channel": mean and deviation of each channel; "pixel": mean of each pixel, /255; with
-                                `weights` by default "weights": what they were trained with, see there */
-    const char *augment;     /* "both", "shift", "flip" or "none" */
-    uint32_t shift;          /* whole pixels, 4 */
-    uint32_t epochs;         /* 20 */
-    uint32_t batch;          /* 128, or RVK_BATCH_AUTO, which leaves the learning rate as it is and which a checkpoint
-                                records as the number that was found; the last images of an epoch that do not fill a
-                                step are left out */
+    uint32_t size;           /* height and width of the images of a streamed set. 0: those of its pictures, where they
+                                are squares of one size (by the first 64), otherwise the model's usual ones */
+    const char *normalize;  /* "channel": mean and deviation of each channel; "pixel": mean of each pixel, /255 (both of
+                               a streamed set by its first 1,000 pictures); "imagenet": the mean and deviation that are
+                               usual for ImageNet; "auto": imagenet for a streamed set, else channel. With
+                               `weights` by default "weights": what they were trained with, see there */
+    const char *augment;    /* "none", or some of these with commas between: "shift", "flip"; and for a streamed set
+                               "crop" (a random part of the picture, 8 % of its area or more), "jitter" (brightness,
+                               contrast, saturation, hue) and "rand" (two operations of RandAugment). "both" is
+                               "shift,flip". "auto": the same, or "crop,flip" where pictures have to be scaled */
+    uint32_t shift;         /* whole pixels, 4 */
+    uint32_t epochs;        /* 20 */
+    uint32_t batch;         /* 128, or RVK_BATCH_AUTO, which leaves the learning rate as it is and which a checkpoint
+                               records as the number that was found; the last images of an epoch that do not fill a
+                               step are left out */
     uint32_t accumulate;    /* 1; so many batches make a step, which updates the weights once, with their mean gradient:
                                as a batch so many times as large, in the memory of one. Batch normalization still
                                takes its statistics from each batch, as in PyTorch */
@@ -272,14 +318,15 @@ struct rvk_train_options {
 
     const char *out; /* folder for last.safetensors, best.safetensors, log.jsonl, log.csv; NULL: nothing is written */
     bool overwrite;  /* replace the run that is in `out` */
-    const char *resume;  /* a checkpoint of a run: its options are used; only epochs (when not 0), out and what follows
-                            are taken from here. Without `out`, the run goes on in the folder of this file */
-    uint32_t save_every; /* also keep epoch-NNNN.safetensors every so many epochs; 0: never */
-    uint32_t save_steps; /* save last.safetensors every so many steps of an epoch too; 0: only at its end */
-    uint32_t steps;      /* stop and save after so many steps in this call, with RVK_OK; 0: do not */
-    bool profile;        /* time every dispatch */
-    const char *trace;   /* profile: file for one step in Chrome's trace format */
-    FILE *plan;          /* print what a step does to this file: its ops and their kernels */
+    const char *resume; /* a checkpoint of a run: its options are used; only epochs (when not 0), out and what follows
+                           are taken from here. Without `out`, the run goes on in the folder of this file */
+    uint32_t decode_threads, broken; /* see rvk_data_options */
+    uint32_t save_every;             /* also keep epoch-NNNN.safetensors every so many epochs; 0: never */
+    uint32_t save_steps;             /* save last.safetensors every so many steps of an epoch too; 0: only at its end */
+    uint32_t steps;                  /* stop and save after so many steps in this call, with RVK_OK; 0: do not */
+    bool profile;                    /* time every dispatch */
+    const char *trace;               /* profile: file for one step in Chrome's trace format */
+    FILE *plan;                      /* print what a step does to this file: its ops and their kernels */
 
     /* Called from the calling thread, each may be NULL. */
     void (*on_start)(void *user, const struct rvk_run *run);
@@ -297,6 +344,7 @@ struct rvk_train_result {
     double test_loss, test_accuracy;
     uint64_t steps; /* done in all */
     double seconds; /* of this call */
+    double waited;  /* share of the time of its training steps in which the device waited for pictures */
     /*
      * Equal when all bits of all weights are: FNV-1a (64 bits) of parameters and running statistics, as they come first
      * in a checkpoint. The same device, driver, options and number of steps give the same hash, whether the run was
@@ -355,7 +403,7 @@ const char *rvk_model_class_name(const struct rvk_model *model, uint32_t class_i
 
 struct rvk_evaluation {
     double loss, accuracy;
-    uint32_t count;
+    uint32_t count; /* without broken pictures */
 };
 
 /* What the model says of one image. */
@@ -371,12 +419,15 @@ struct rvk_answer {
  * Mean loss and share of right answers over images [first, first + count) (count 0: to the end). `answers`, where not
  * NULL, receives those of all these images, in their order; confusion matrices and accuracies by class or among the k
  * best are counts of them. Where outputs are not finite, no class but the true one comes after another.
- * RVK_USAGE when the images have another shape than the model's or the range is outside.
+ * Pictures of a streamed set are scaled to the model's size; broken ones are left out of all numbers, and their answers
+ * have UINT32_MAX as label, class and rank. RVK_USAGE when the images have another shape than the model's or the range
+ * is outside; RVK_DATA when too many pictures are broken.
  */
 enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
                              struct rvk_evaluation *evaluation, struct rvk_answer *answers);
 
-/* Probabilities of every class for images [first, first + count): count x classes numbers. RVK_USAGE as above. */
+/* Probabilities of every class (of the model) for images [first, first + count): count x classes numbers, NaN for a
+ * broken picture. Failures as above; the data set may be without classes. */
 enum rvk_status rvk_predict(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
                             float *probabilities);
 

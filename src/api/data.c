@@ -3,20 +3,55 @@
 
 #include "base/memory.h"
 #include "data/imagenet.h"
+#include "data/view.h"
 
 #include <stdlib.h>
 
 /* ---- data sets ---- */
 
-enum rvk_status rvk_open_data(const char *spec, bool training, struct rvk_data **data) {
-    enum status status = memory_zeroed(1, sizeof **data, data);
+enum { LARGEST_PICTURE = 2048 };
+
+static enum status adapt(struct rvk_data *data, const struct rvk_data_options *options) {
+    struct source *source = data->set.source;
+    if (!source)
+        return STATUS_OK;
+    if (options) {
+        source->threads = options->decode_threads;
+        if (options->broken)
+            source->broken_limit = options->broken == RVK_BROKEN_NONE ? 0 : options->broken;
+    }
+    return dataset_choose_size(&data->set, 0, 0);
+}
+
+/* After `status` of loading. */
+static enum rvk_status finish(enum status status, const struct rvk_data_options *options, struct rvk_data **data) {
     if (status == STATUS_OK)
-        status = dataset_load(spec, training, &(*data)->set);
+        status = adapt(*data, options);
     if (status != STATUS_OK) {
-        free(*data);
+        rvk_close_data(*data);
         *data = NULL;
     }
     return api_status(status);
+}
+
+enum rvk_status rvk_open_data_with(const char *spec, bool training, const struct rvk_data_options *options,
+                                   struct rvk_data **data) {
+    enum status status = memory_zeroed(1, sizeof **data, data);
+    if (status == STATUS_OK)
+        status = dataset_load(spec, training, &(*data)->set);
+    return finish(status, options, data);
+}
+
+enum rvk_status rvk_open_data(const char *spec, bool training, struct rvk_data **data) {
+    return rvk_open_data_with(spec, training, NULL, data);
+}
+
+enum rvk_status rvk_open_pictures(const char *const *paths, uint32_t count, const struct rvk_data_options *options,
+                                  struct rvk_data **data) {
+    enum status status = memory_zeroed(1, sizeof **data, data);
+    if (status == STATUS_OK)
+        status = dataset_list(paths, count, &(*data)->set);
+    return finish(status, options, data);
 }
 
 void rvk_close_data(struct rvk_data *data) {
@@ -25,14 +60,43 @@ void rvk_close_data(struct rvk_data *data) {
     free(data);
 }
 
+void api_data_for(const struct rvk_data *data, const struct model_options *options, struct dataset *out) {
+    *out = data->set;
+    if (!out->source)
+        return;
+    out->whole = data->set.height == options->height;
+    out->height = options->height;
+    out->width = options->width;
+}
+
 struct rvk_data_info rvk_get_data_info(const struct rvk_data *data) {
     const struct dataset *set = &data->set;
-    return (struct rvk_data_info){set->count, set->height, set->width, set->channels, set->classes};
+    return (struct rvk_data_info){set->count,    set->height,  set->width,
+                                  set->channels, set->classes, set->source != NULL};
 }
 
 const uint8_t *rvk_image(const struct rvk_data *data, uint32_t index) {
     const struct dataset *set = &data->set;
-    return index < set->count ? set->images + (size_t)index * set->height * set->width * set->channels : NULL;
+    return index < set->count && set->images ? set->images + (size_t)index * set->height * set->width * set->channels
+                                             : NULL;
+}
+
+static enum status read_picture(const struct dataset *set, uint32_t index, uint32_t size, uint8_t *pixels) {
+    if (!set->source)
+        return fail(STATUS_USAGE, "%s is no streamed data set", set->name);
+    if (index >= set->count || size == 0 || size > LARGEST_PICTURE)
+        return fail(STATUS_USAGE, "picture %u of %u cannot be had at %ux%u pixels (at most %u)", index, set->count,
+                    size, size, LARGEST_PICTURE);
+    const struct view view = {.size = size, .whole = size == set->height};
+    return view_picture(set->source, index, &view, pixels);
+}
+
+enum rvk_status rvk_read_picture(const struct rvk_data *data, uint32_t index, uint32_t size, uint8_t *pixels) {
+    return api_status(read_picture(&data->set, index, size, pixels));
+}
+
+const char *rvk_image_name(const struct rvk_data *data, uint32_t index) {
+    return data->set.source && index < data->set.count ? data->set.source->items[index].name : NULL;
 }
 
 uint32_t rvk_label(const struct rvk_data *data, uint32_t index) {

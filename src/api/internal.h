@@ -20,6 +20,9 @@ struct rvk_data {
     struct dataset set;
 };
 
+/* *out: the set as a model of `options` sees it, for reading; it stays the caller's of `data`. */
+void api_data_for(const struct rvk_data *data, const struct model_options *options, struct dataset *out);
+
 /* Default for a NULL or empty text. */
 const char *api_text(const char *text, const char *otherwise);
 enum rvk_status api_status(enum status status);

@@ -147,11 +147,13 @@ const char *rvk_model_class_name(const struct rvk_model *model, uint32_t class_i
 
 /* ---- running ---- */
 
-/* *count 0 becomes the number of images from `first` on. */
-static enum status check(const struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t *count) {
+/* *count 0 becomes the number of images from `first` on. Only what is evaluated needs labels. */
+static enum status check(const struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t *count,
+                         bool labelled) {
     const struct model_options *options = &model->model.options;
+    bool unknown = !labelled && data->classes == 0;
     if (data->height != options->height || data->width != options->width || data->channels != options->channels ||
-        data->classes != options->classes)
+        (data->classes != options->classes && !unknown))
         return fail(STATUS_USAGE, "%s has %ux%ux%u images of %u classes, the model takes %ux%ux%u of %u classes",
                     data->name, data->height, data->width, data->channels, data->classes, options->height,
                     options->width, options->channels, options->classes);
@@ -175,33 +177,38 @@ static enum status evaluate(struct rvk_model *model, const struct dataset *data,
                             struct rvk_evaluation *out, struct rvk_answer *out_answers) {
     struct evaluation evaluation;
     struct answer *answers = NULL;
-    TRY(check(model, data, first, &count));
+    TRY(check(model, data, first, &count, true));
     TRY(make_evaluator(model, STEP_EVALUATE, &model->evaluate));
     if (out_answers)
         TRY(memory_zeroed(count, sizeof *answers, &answers));
     enum status status = evaluator_run(&model->evaluate, data, first, count, &evaluation, answers);
     if (status == STATUS_OK)
-        *out = (struct rvk_evaluation){evaluation.loss, evaluation.accuracy, count};
+        *out = (struct rvk_evaluation){evaluation.loss, evaluation.accuracy, evaluation.count};
     for (uint32_t i = 0; status == STATUS_OK && out_answers && i < count; i++)
-        out_answers[i] = (struct rvk_answer){data->labels[first + i], answers[i].best, answers[i].rank,
-                                             answers[i].best_probability, answers[i].true_probability};
+        out_answers[i] =
+            (struct rvk_answer){answers[i].best == UINT32_MAX ? UINT32_MAX : data->labels[first + i], answers[i].best,
+                                answers[i].rank, answers[i].best_probability, answers[i].true_probability};
     free(answers);
     return status;
 }
 
 enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
                              struct rvk_evaluation *evaluation, struct rvk_answer *answers) {
-    return api_status(evaluate(model, &data->set, first, count, evaluation, answers));
+    struct dataset set;
+    api_data_for(data, &model->model.options, &set);
+    return api_status(evaluate(model, &set, first, count, evaluation, answers));
 }
 
 static enum status predict(struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t count,
                            float *probabilities) {
-    TRY(check(model, data, first, &count));
+    TRY(check(model, data, first, &count, false));
     TRY(make_evaluator(model, STEP_PREDICT, &model->predict));
     return evaluator_predict(&model->predict, data, first, count, probabilities);
 }
 
 enum rvk_status rvk_predict(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
                             float *probabilities) {
-    return api_status(predict(model, &data->set, first, count, probabilities));
+    struct dataset set;
+    api_data_for(data, &model->model.options, &set);
+    return api_status(predict(model, &set, first, count, probabilities));
 }

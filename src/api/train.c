@@ -30,6 +30,7 @@ static struct rvk_epoch convert_epoch(const struct trainer_epoch *epoch) {
         .validation_accuracy = epoch->validation_accuracy,
         .seconds = epoch->seconds,
         .images_per_second = epoch->images_per_second,
+        .waited = epoch->waited,
         .best = epoch->best,
         .weights_hash = epoch->weights_hash,
     };
@@ -69,6 +70,7 @@ static void on_step(void *user, const struct trainer_progress *progress) {
         .learning_rate = progress->learning_rate,
         .images_per_second = progress->images_per_second,
         .seconds_left = progress->seconds_left,
+        .waited = progress->waited,
     };
     if (options->on_step)
         options->on_step(options->user, &out);
@@ -196,6 +198,7 @@ static void convert_result(const struct trainer_result *from, struct rvk_train_r
         .test_accuracy = from->test_accuracy,
         .steps = from->steps,
         .seconds = from->seconds,
+        .waited = from->waited,
         .weights_hash = from->weights_hash,
         .growth = api_counters(&from->growth),
         .growth_known = from->growth_known,

@@ -36,8 +36,8 @@ void train_options_fill(struct rvk_train_options *options) {
     set_text(&options->model, "resnet20");
     set_text(&options->style, "torch");
     set_text(&options->data, "fashion-mnist");
-    set_text(&options->normalize, "channel");
-    set_text(&options->augment, "both");
+    set_text(&options->normalize, "auto");
+    set_text(&options->augment, "auto");
     set_text(&options->optimizer, "sgd");
     set_text(&options->decay, "weights");
     set_text(&options->schedule, "cosine");
@@ -69,17 +69,18 @@ struct field {
     { #name, FIELD_##type, offsetof(struct rvk_train_options, name) }
 /* The options that belong to the run and not to one call. */
 static const struct field fields[] = {
-    FIELD(TEXT, model),           FIELD(TEXT, style),        FIELD(TEXT, data),
-    FIELD(WHOLE, train_limit),    FIELD(WHOLE, test_limit),  FIELD(REAL, validation_split),
-    FIELD(TEXT, normalize),       FIELD(TEXT, augment),      FIELD(WHOLE, shift),
-    FIELD(WHOLE, epochs),         FIELD(WHOLE, batch),       FIELD(WHOLE, eval_batch),
-    FIELD(WHOLE, seed),           FIELD(TEXT, optimizer),    FIELD(REAL, learning_rate),
-    FIELD(REAL, momentum),        FIELD(BOOL, nesterov),     FIELD(REAL, weight_decay),
-    FIELD(TEXT, decay),           FIELD(TEXT, schedule),     FIELD(REAL, warmup),
-    FIELD(REAL, factor),          FIELD(TEXT, drops),        FIELD(WHOLE, patience),
-    FIELD(REAL, label_smoothing), FIELD(WHOLE, early_stop),  FIELD(REAL, target_accuracy),
-    FIELD(WHOLE, accumulate),     FIELD(TEXT, freeze_until), FIELD(BOOL, freeze_norm),
-    FIELD(REAL, layer_decay),     FIELD(REAL, head_rate),    FIELD(TEXT, weights),
+    FIELD(TEXT, model),           FIELD(TEXT, style),           FIELD(TEXT, data),
+    FIELD(WHOLE, train_limit),    FIELD(WHOLE, test_limit),     FIELD(REAL, validation_split),
+    FIELD(TEXT, normalize),       FIELD(TEXT, augment),         FIELD(WHOLE, shift),
+    FIELD(WHOLE, size),           FIELD(WHOLE, epochs),         FIELD(WHOLE, batch),
+    FIELD(WHOLE, eval_batch),     FIELD(WHOLE, seed),           FIELD(TEXT, optimizer),
+    FIELD(REAL, learning_rate),   FIELD(REAL, momentum),        FIELD(BOOL, nesterov),
+    FIELD(REAL, weight_decay),    FIELD(TEXT, decay),           FIELD(TEXT, schedule),
+    FIELD(REAL, warmup),          FIELD(REAL, factor),          FIELD(TEXT, drops),
+    FIELD(WHOLE, patience),       FIELD(REAL, label_smoothing), FIELD(WHOLE, early_stop),
+    FIELD(REAL, target_accuracy), FIELD(WHOLE, accumulate),     FIELD(TEXT, freeze_until),
+    FIELD(BOOL, freeze_norm),     FIELD(REAL, layer_decay),     FIELD(REAL, head_rate),
+    FIELD(TEXT, weights),
 };
 
 static json_t *write_field(const struct field *field, const void *value) {
@@ -129,8 +130,9 @@ static bool read_field(const struct field *field, json_t *json, void *value) {
 
 enum status train_options_read(struct rvk_train_options *options, const char *json, void **keep) {
     json_t *object = json_loads(json, 0, NULL);
-    json_t *added = json_pack("{s:i, s:n, s:b, s:f, s:f, s:n}", "accumulate", 1, "freeze_until", "freeze_norm", 0,
-                              "layer_decay", 1.0, "head_rate", 1.0, "weights"); /* records of version 0.1.0 lack them */
+    json_t *added =
+        json_pack("{s:i, s:i, s:n, s:b, s:f, s:f, s:n}", "accumulate", 1, "size", 0, "freeze_until", "freeze_norm", 0,
+                  "layer_decay", 1.0, "head_rate", 1.0, "weights"); /* records of version 0.1.0 lack them */
     *keep = object;
     json_object_update_missing(object, added);
     json_decref(added);
@@ -197,22 +199,79 @@ static enum status convert_drops(const char *text, uint32_t epochs, struct sched
     }
 }
 
+/* Changes to training images, as bits. */
+enum { AUGMENT_SHIFT = 1, AUGMENT_FLIP = 2, AUGMENT_CROP = 4, AUGMENT_JITTER = 8, AUGMENT_RAND = 16 };
+
+/* A word, or several with commas between, as bits. */
+static enum status parse_augment(const char *text, unsigned *augment) {
+    static const struct {
+        const char *name;
+        unsigned bits;
+    } words[] = {{"none", 0},
+                 {"both", AUGMENT_SHIFT | AUGMENT_FLIP},
+                 {"auto", AUGMENT_SHIFT | AUGMENT_FLIP},
+                 {"shift", AUGMENT_SHIFT},
+                 {"flip", AUGMENT_FLIP},
+                 {"crop", AUGMENT_CROP},
+                 {"jitter", AUGMENT_JITTER},
+                 {"rand", AUGMENT_RAND}};
+    *augment = 0;
+    for (const char *word = text;; word++) {
+        size_t length = strcspn(word, ","), i = 0;
+        while (i < COUNT(words) && (strlen(words[i].name) != length || strncmp(words[i].name, word, length) != 0))
+            i++;
+        if (i == COUNT(words) || (i < 3 && strlen(text) != length)) /* the first three stand alone */
+            return fail(STATUS_USAGE,
+                        "the augmentation must be auto, none, both, or some of shift, flip, crop, jitter and rand with "
+                        "commas between, not '%s'",
+                        text);
+        *augment |= words[i].bits;
+        word += length;
+        if (!*word)
+            return STATUS_OK;
+    }
+}
+
+/* Shifts are made on the device, as are flips of images that nothing else changes. */
+static enum status convert_augment(const struct rvk_train_options *options, struct trainer_options *out) {
+    struct picture_augment_options *picture = &out->pictures.augment;
+    unsigned augment;
+    TRY(parse_augment(options->augment, &augment));
+    out->pictures.augment_auto = strcmp(options->augment, "auto") == 0;
+    out->pictures.augments = augment & (AUGMENT_CROP | AUGMENT_JITTER | AUGMENT_RAND);
+    out->step.shift = augment & AUGMENT_SHIFT ? options->shift : 0;
+    out->step.flip = (augment & AUGMENT_FLIP) && !out->pictures.augments;
+    *picture = picture_augment_defaults;
+    if (!(augment & AUGMENT_CROP))
+        picture->area_low = picture->ratio_low = picture->ratio_high = 1;
+    picture->flip = augment & AUGMENT_FLIP ? 0.5 : 0;
+    if (augment & AUGMENT_JITTER)
+        picture->brightness = picture->contrast = picture->saturation = 0.4, picture->hue = 0.1;
+    if (augment & AUGMENT_RAND)
+        picture->policy_count = 2;
+    return STATUS_OK;
+}
+
+static enum status convert_pictures(const struct rvk_train_options *options, struct trainer_options *out) {
+    static const char *const normalizations[] = {"auto", "channel", "pixel", "imagenet", "weights", NULL};
+    int normalize;
+    TRY(choose("the normalization", options->normalize, normalizations, &normalize));
+    out->normalize = (enum trainer_normalize)normalize;
+    out->pictures.size = options->size;
+    out->pictures.threads = options->decode_threads;
+    out->pictures.broken = options->broken;
+    return convert_augment(options, out);
+}
+
 static enum status convert_step(const struct rvk_train_options *options, struct step_options *step) {
     static const char *const optimizers[] = {"sgd", "adam", "adamw", NULL};
-    static const char *const decays[] = {"all", "weights", NULL}, *const augments[] = {"none", "shift", "flip", "both",
-                                                                                       NULL};
-    static const char *const normalizations[] = {"channel", "pixel", "weights", NULL};
-    int optimizer, decay, augment, normalization;
+    static const char *const decays[] = {"all", "weights", NULL};
+    int optimizer, decay;
     TRY(choose("the optimizer", options->optimizer, optimizers, &optimizer));
     TRY(choose("what weight decay acts on", options->decay, decays, &decay));
-    TRY(choose("the augmentation", options->augment, augments, &augment));
-    TRY(choose("the normalization", options->normalize, normalizations, &normalization));
     step_options_default(step);
     step->batch = options->batch;
     step->accumulate = options->accumulate;
-    step->mean_per_pixel = normalization == 1;
-    step->shift = augment == 1 || augment == 3 ? options->shift : 0;
-    step->flip = augment >= 2;
     step->nearest = strcmp(options->style, "keras") == 0;
     step->smoothing = options->label_smoothing;
     step->optimizer = (enum optimizer)optimizer;
@@ -252,5 +311,6 @@ enum status train_options_convert(const struct rvk_train_options *options, struc
     TRY(api_model_options(options->model, options->style, 0, &out->model));
     TRY(schedule_find(options->schedule, &out->schedule.kind));
     TRY(convert_drops(options->drops, options->epochs, &out->schedule));
-    return convert_step(options, &out->step);
+    TRY(convert_step(options, &out->step));
+    return convert_pictures(options, out);
 }

@@ -25,12 +25,13 @@ static const struct option run_options[] = {
     OPTION(OPTION_WHOLE, "test-limit", train.test_limit, "N", "0", "only the first test images; 0: all", 0, UINT32_MAX),
     OPTION(OPTION_REAL, "validation-split", train.validation_split, "X", "0", "last share of them, kept for validation",
            0, 0.9),
-    OPTION(OPTION_CHOICE, "normalize", train.normalize, "channel|pixel|weights", NULL,
-           "mean and deviation of each channel, or mean of each pixel and /255; that of --weights [channel, with "
-           "--weights theirs]",
+    OPTION(OPTION_WHOLE, "size", train.size, "N", "0",
+           "height and width to which pictures are cut; 0: as they are, or as is usual for the model", 0, 2048),
+    OPTION(OPTION_CHOICE, "normalize", train.normalize, "auto|channel|pixel|imagenet|weights", NULL,
+           "mean and deviation of each channel; mean of each pixel and /255; ImageNet's; that of --weights [auto: "
+           "channel, for pictures imagenet; with --weights theirs]",
            0, 0),
-    OPTION(OPTION_CHOICE, "augment", train.augment, "both|shift|flip|none", "both", "random changes to training images",
-           0, 0),
+    OPTION(OPTION_TEXT, "augment", train.augment, "LIST", "auto", "random changes to training images, see above", 0, 0),
     OPTION(OPTION_FLAG, "no-augment", no_augment, NULL, NULL, "the same as --augment none", 0, 0),
     OPTION(OPTION_WHOLE, "shift", train.shift, "N", "4", "largest shift, in pixels", 1, 64),
     OPTION(OPTION_WHOLE, "epochs", train.epochs, "N", NULL, "passes over the training images [20]", 1, 100000),
@@ -80,6 +81,10 @@ static const struct option call_options[] = {
     OPTION(OPTION_FLAG, "overwrite", train.overwrite, NULL, NULL, "replace the run that is in --out", 0, 0),
     OPTION(OPTION_TEXT, "resume", train.resume, "FILE", NULL,
            "go on from this checkpoint with its options; only --epochs can be changed", 0, 0),
+    OPTION(OPTION_WHOLE, "decode-threads", train.decode_threads, "N", "0",
+           "that read and scale pictures; 0: one for each processor", 0, 256),
+    OPTION(OPTION_WHOLE, "broken", train.broken, "N", NULL,
+           "broken pictures that are passed over [10, or one of a hundred]", 0, 1000000),
     OPTION(OPTION_WHOLE, "save-every", train.save_every, "N", "0", "also keep a checkpoint every N epochs; 0: do not",
            0, 100000),
     OPTION(OPTION_WHOLE, "save-steps", train.save_steps, "N", "0",
@@ -154,13 +159,21 @@ static void on_start(void *user, const struct rvk_run *run) {
     fflush(stdout);
 }
 
+/* Of what is not streamed, nothing. `text` holds 32 characters; returns it. */
+static const char *describe_waited(double share, char *text) {
+    snprintf(text, 32, share > 0 ? " (waited %.0f %%)" : "", 100 * share);
+    return text;
+}
+
 static void on_step(void *user, const struct rvk_progress *progress) {
     (void)user;
     char left[32];
+    char waited[32];
     if (progress_due())
-        progress_show("epoch %u/%u  step %u/%u  loss %.4f  accuracy %.4f  %.0f images/s  %s left", progress->epoch,
+        progress_show("epoch %u/%u  step %u/%u  loss %.4f  accuracy %.4f  %.0f images/s%s  %s left", progress->epoch,
                       progress->epochs, progress->step, progress->steps, progress->loss, progress->accuracy,
-                      progress->images_per_second, cli_duration(progress->seconds_left, left));
+                      progress->images_per_second, describe_waited(progress->waited, waited),
+                      cli_duration(progress->seconds_left, left));
 }
 
 static json_t *pack_hash(uint64_t hash) {
@@ -168,11 +181,11 @@ static json_t *pack_hash(uint64_t hash) {
 }
 
 static json_t *pack_epoch(const struct rvk_epoch *epoch) {
-    json_t *object =
-        json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:o}", "epoch", (json_int_t)epoch->epoch, "step",
-                  (json_int_t)epoch->step, "learning_rate", epoch->learning_rate, "train_loss", epoch->train_loss,
-                  "train_accuracy", epoch->train_accuracy, "seconds", epoch->seconds, "images_per_second",
-                  epoch->images_per_second, "best", epoch->best, "weights_hash", pack_hash(epoch->weights_hash));
+    json_t *object = json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:o}", "epoch", (json_int_t)epoch->epoch,
+                               "step", (json_int_t)epoch->step, "learning_rate", epoch->learning_rate, "train_loss",
+                               epoch->train_loss, "train_accuracy", epoch->train_accuracy, "seconds", epoch->seconds,
+                               "images_per_second", epoch->images_per_second, "waited", epoch->waited, "best",
+                               epoch->best, "weights_hash", pack_hash(epoch->weights_hash));
     if (epoch->validated) {
         json_object_set_new(object, "validation_loss", cli_number(epoch->validation_loss));
         json_object_set_new(object, "validation_accuracy", json_real(epoch->validation_accuracy));
@@ -182,7 +195,7 @@ static json_t *pack_epoch(const struct rvk_epoch *epoch) {
 
 static void on_epoch(void *user, const struct rvk_epoch *epoch) {
     const struct cli *cli = user;
-    char duration[32];
+    char duration[32], waited[32];
     progress_clear();
     if (cli->common.json) {
         json_t *line = pack_epoch(epoch);
@@ -194,8 +207,8 @@ static void on_epoch(void *user, const struct rvk_epoch *epoch) {
            epoch->train_loss, epoch->train_accuracy);
     if (epoch->validated)
         printf("  validation loss %.4f  accuracy %.4f", epoch->validation_loss, epoch->validation_accuracy);
-    printf("  %.0f images/s  %s%s\n", epoch->images_per_second, cli_duration(epoch->seconds, duration),
-           epoch->best ? "  best" : "");
+    printf("  %.0f images/s%s  %s%s\n", epoch->images_per_second, describe_waited(epoch->waited, waited),
+           cli_duration(epoch->seconds, duration), epoch->best ? "  best" : "");
     fflush(stdout);
 }
 
@@ -235,6 +248,8 @@ static void print(const struct rvk_train_result *result) {
                result->best.validated ? "validation accuracy" : "training loss (there is no validation split)");
     if (result->tested)
         printf("test loss %.4f  accuracy %.4f\n", result->test_loss, result->test_accuracy);
+    if (result->waited > 0)
+        printf("the device waited for pictures in %.1f %% of the time of its steps\n", 100 * result->waited);
     printf("steps done: %llu; this call took %s; hash of the weights %016llx\n", (unsigned long long)result->steps,
            cli_duration(result->seconds, duration), (unsigned long long)result->weights_hash);
 }
@@ -247,9 +262,9 @@ static json_t *pack_counters(const struct rvk_counters *counters) {
 
 static void print_json(const struct cli *cli, enum rvk_status status, const struct rvk_train_result *result) {
     struct rvk_counters counters = rvk_get_counters(cli->context);
-    json_t *line = json_pack("{s:s, s:i, s:I, s:f, s:o, s:o}", "event", "result", "status", (int)status, "steps",
-                             (json_int_t)result->steps, "seconds", result->seconds, "counters",
-                             pack_counters(&counters), "weights_hash", pack_hash(result->weights_hash));
+    json_t *line = json_pack("{s:s, s:i, s:I, s:f, s:f, s:o, s:o}", "event", "result", "status", (int)status, "steps",
+                             (json_int_t)result->steps, "seconds", result->seconds, "waited", result->waited,
+                             "counters", pack_counters(&counters), "weights_hash", pack_hash(result->weights_hash));
     if (status != RVK_OK)
         json_object_set_new(line, "message", json_string(rvk_message()));
     if (result->best.epoch)
@@ -284,6 +299,8 @@ static void adapt_options(struct cli *cli) {
         values.train.momentum = -1;
     if (given(cli, "weight-decay") && values.train.weight_decay == 0)
         values.train.weight_decay = -1;
+    if (given(cli, "broken") && values.train.broken == 0)
+        values.train.broken = RVK_BROKEN_NONE;
     if (values.train.weights && !given(cli, "model")) /* the file says it */
         values.train.model = NULL;
     if (values.train.weights && !given(cli, "style"))
@@ -325,13 +342,18 @@ static enum rvk_status run(struct cli *cli) {
 const struct command command_train = {
     .name = "train",
     .summary = "trains a network",
-    .about = "Data sets: fashion-mnist (Debian's package dataset-fashion-mnist), mnist:DIR, fashion-mnist:DIR,\n"
-             "cifar10:DIR, cifar100:DIR, generated:count=512,classes=10,size=32,seed=1,channels=3\n\n"
-             "The best checkpoint is chosen by validation accuracy, or by training loss when there is no\n"
-             "--validation-split; the test images are used once, at the end. Ctrl-C finishes the step and saves.\n\n"
-             "--batch auto takes as many images as fit into the device's memory, in multiples of 16 and at most\n"
-             "512; the learning rate is not adapted. --accumulate N updates the weights with the mean gradient of\n"
-             "N batches, in the memory of one; batch normalization takes its statistics from each batch.\n",
+    .about =
+        "Data sets: fashion-mnist (Debian's package dataset-fashion-mnist), mnist:DIR, fashion-mnist:DIR,\n"
+        "cifar10:DIR, cifar100:DIR, generated:count=512,classes=10,size=32,seed=1,channels=3,\n"
+        "folder:DIR with JPEG and PNG files in a folder for each class (in DIR/train and DIR/val if there is\n"
+        "DIR/train; otherwise every tenth picture is for testing), tar:FILE with the same or with 1.jpg, 1.cls\n\n"
+        "--augment takes auto, none, or some of shift, flip (both: these two), and for pictures crop, jitter and\n"
+        "rand, with commas between. auto is crop,flip for pictures that have to be scaled, otherwise shift,flip.\n\n"
+        "The best checkpoint is chosen by validation accuracy, or by training loss when there is no\n"
+        "--validation-split; the test images are used once, at the end. Ctrl-C finishes the step and saves.\n\n"
+        "--batch auto takes as many images as fit into the device's memory, in multiples of 16 and at most\n"
+        "512; the learning rate is not adapted. --accumulate N updates the weights with the mean gradient of\n"
+        "N batches, in the memory of one; batch normalization takes its statistics from each batch.\n",
     .device = true,
     .groups = groups,
     .run = run,

@@ -134,11 +134,12 @@ enum status run_log_epoch(struct run_log *log, const struct trainer_epoch *epoch
         fputc(',', log->table);
     fprintf(log->table, ",%.3f,%.1f,%d\n", epoch->seconds, epoch->images_per_second, epoch->best);
     TRY(flush(log, log->table));
-    json_t *line = json_pack(
-        "{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:o}", "event", "epoch", "epoch", (json_int_t)epoch->epoch,
-        "step", (json_int_t)epoch->step, "learning_rate", epoch->learning_rate, "train_loss", epoch->train_loss,
-        "train_accuracy", epoch->train_accuracy, "seconds", epoch->seconds, "images_per_second",
-        epoch->images_per_second, "best", epoch->best, "weights_hash", pack_hash(epoch->weights_hash));
+    json_t *line =
+        json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:o}", "event", "epoch", "epoch",
+                  (json_int_t)epoch->epoch, "step", (json_int_t)epoch->step, "learning_rate", epoch->learning_rate,
+                  "train_loss", epoch->train_loss, "train_accuracy", epoch->train_accuracy, "seconds", epoch->seconds,
+                  "images_per_second", epoch->images_per_second, "waited", epoch->waited, "best", epoch->best,
+                  "weights_hash", pack_hash(epoch->weights_hash));
     if (line && epoch->validated) {
         json_object_set_new(line, "validation_loss", json_real(epoch->validation_loss));
         json_object_set_new(line, "validation_accuracy", json_real(epoch->validation_accuracy));
