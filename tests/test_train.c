@@ -155,7 +155,7 @@ static void on_start(void *user, const struct rvk_run *run) {
     assert_int_equal(run->validation_images, 16);
     assert_int_equal(run->steps, 4);
     assert_true(run->options->learning_rate == 0.1);
-    assert_string_equal(run->options->augment, "both");
+    assert_string_equal(run->options->augment, "auto");
 }
 
 static void on_step(void *user, const struct rvk_progress *progress) {

@@ -274,7 +274,7 @@ enum status source_read(const struct source *source, uint32_t index, uint8_t **b
         uint8_t *read;
         enum status status = read_archived(source, item, &read);
         if (status != STATUS_OK)
-            return fail_prefix(status, "%s: %s", source->path, item->name);
+            return fail_prefix(status, "%s/%s", source->path, item->name);
         *bytes = read;
         *size = (size_t)item->bytes;
         return STATUS_OK;

@@ -8,13 +8,18 @@
 /* Pictures that tell the size of all. */
 enum { PROBED = 64 };
 
+/* Puts the picture's file before the sentence. */
+static enum status name_file(const struct source *source, uint32_t index, enum status status) {
+    return fail_prefix(status, "%s%s%s", source->path, *source->path ? "/" : "", source->items[index].name);
+}
+
 static enum status decode(const struct source *source, uint32_t index, uint32_t at_least, struct picture *out) {
     uint8_t *bytes;
     size_t size;
     TRY(source_read(source, index, &bytes, &size));
     enum status status = picture_decode(bytes, size, at_least, out);
     free(bytes);
-    return status == STATUS_OK ? STATUS_OK : fail_prefix(status, "%s", source->items[index].name);
+    return status == STATUS_OK ? STATUS_OK : name_file(source, index, status);
 }
 
 static enum status evaluate(const struct picture *picture, const struct view *view, uint8_t *out) {
@@ -33,7 +38,7 @@ enum status view_picture(const struct source *source, uint32_t index, const stru
                              ? picture_augment(&picture, view->augment, view->seed, view->epoch, index, view->size, out)
                              : evaluate(&picture, view, out);
     picture_destroy(&picture);
-    return status == STATUS_OK ? STATUS_OK : fail_prefix(status, "%s", source->items[index].name);
+    return status == STATUS_OK ? STATUS_OK : name_file(source, index, status);
 }
 
 enum status view_side(const struct source *source, uint32_t *side) {

@@ -17,7 +17,8 @@ static bool is_large(const char *options) {
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     char *spec = strndup((const char *)bytes, size);
     struct dataset data;
-    bool installed = !strchr(spec, '/') && strncmp(spec, "fashion-mnist", 13) == 0;
+    bool installed = (!strchr(spec, '/') && strncmp(spec, "fashion-mnist", 13) == 0) ||
+                     strncmp(spec, "folder", 6) == 0 || strncmp(spec, "tar", 3) == 0;
     if (!installed && !(strncmp(spec, "generated", 9) == 0 && is_large(spec[9] ? spec + 10 : ""))) {
         fuzz_answer(dataset_load(spec, true, &data));
         dataset_destroy(&data);
