@@ -266,15 +266,22 @@ struct rvk_train_options {
     double validation_split; /* the last share of the training set is kept for validation; 0: none */
     uint32_t size;           /* height and width of the images of a streamed set. 0: those of its pictures, where they
                                 are squares of one size (by the first 64), otherwise the model's usual ones */
-    const char *normalize;  /* "channel": mean and deviation of each channel; "pixel": mean of each pixel, /255 (both of
-                               a streamed set by its first 1,000 pictures); "imagenet": the mean and deviation that are
-                               usual for ImageNet; "auto": imagenet for a streamed set, else channel. With
-                               `weights` by default "weights": what they were trained with, see there */
-    const char *augment;    /* "none", or some of these with commas between: "shift", "flip"; and for a streamed set
-                               "crop" (a random part of the picture, 8 % of its area or more), "jitter" (brightness,
-                               contrast, saturation, hue) and "rand" (two operations of RandAugment). "both" is
-                               "shift,flip". "auto": the same, or "crop,flip" where pictures have to be scaled */
-    uint32_t shift;         /* whole pixels, 4 */
+    const char *normalize; /* "channel": mean and deviation of each channel; "pixel": mean of each pixel, /255 (both of
+                              a streamed set by its first 1,000 pictures); "imagenet": the mean and deviation that are
+                              usual for ImageNet; "auto": imagenet for a streamed set, else channel. With
+                              `weights` by default "weights": what they were trained with, see there */
+    const char *augment;   /* "none", or some of these with commas between: "shift", "flip"; and for a streamed set
+                              "crop" (a random part of the picture, 8 % of its area or more), "jitter" (brightness,
+                              contrast, saturation, hue) and "rand" (two operations of RandAugment). "both" is
+                              "shift,flip". "auto": the same, or "crop,flip" where pictures have to be scaled */
+    uint32_t shift;        /* whole pixels, 4 */
+    /*
+     * Images of a batch are mixed with each other, and their labels in the loss: mixup takes the weighted mean of two
+     * images, cutmix puts a box of one into the other. The share that an image keeps is from Beta(alpha, alpha) for
+     * each batch; given both, each batch takes one of them by chance. 0: not used; 0.2 and 1 are usual. The accuracy in
+     * training then counts the label of the image that the mixture began with.
+     */
+    double mixup, cutmix;   /* alpha, at most 100 */
     uint32_t epochs;        /* 20 */
     uint32_t batch;         /* 128, or RVK_BATCH_AUTO, which leaves the learning rate as it is and which a checkpoint
                                records as the number that was found; the last images of an epoch that do not fill a

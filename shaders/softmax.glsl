@@ -8,6 +8,7 @@ INPUT(0, logits); // [images,1,1,classes]
 layout(push_constant) uniform Push {
     uint images, classes;
     float target_weight, other_weight; // label smoothing: q = other_weight, + target_weight at the target
+    uint target_stride;                // from one row of a mixed target (src/ops/mix.c) to the next; 0: it is not mixed
 };
 
 shared float parts[32];

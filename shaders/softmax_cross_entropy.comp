@@ -1,9 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // loss = log(sum of exp(z)) - sum of q z with z = x - max x; correct = 1 where the first largest logit is the target.
-#include "softmax.glsl"
+#include "cross_entropy.glsl"
 
-INPUT_UINT(1, target);
 layout(set = 0, binding = 2, std430) writeonly buffer loss_block { float loss[]; };
 layout(set = 0, binding = 3, std430) writeonly buffer correct_block { float correct[]; };
 
@@ -27,21 +26,23 @@ float count_ahead(float value, uint place) {
     return reduce(count.x + count.y + (count.z + count.w), false);
 }
 
+float logit(uint place) {
+    return LOAD(logits, row_start + place / 4u)[place % 4u];
+}
+
 void main() {
     uint row = find_row();
-    uint place = target[min(row, images - 1u)];
-    bool counts = row < images && place < classes;
-    place = min(place, classes - 1u);
+    Wanted wanted = find_wanted(row);
     float largest = row_max();
     float sum = row_sum(largest);
-    float value = LOAD(logits, row_start + place / 4u)[place % 4u];
-    float ahead = count_ahead(value, place);
-    float result = log(sum) - target_weight * (value - largest);
+    float value = logit(wanted.place), other = logit(wanted.other);
+    float ahead = count_ahead(value, wanted.place);
+    float result = log(sum) - target_weight * (value - largest + wanted.share * (other - value));
     if (other_weight != 0.0)
         result -= other_weight * sum_of_logits(largest);
     // Rows up to the next multiple of four are the padding of the vectors.
     if (lane == 0u && row < (images + 3u) / 4u * 4u) {
-        loss[row] = counts ? result : 0.0;
-        correct[row] = counts && ahead == 0.0 ? 1.0 : 0.0;
+        loss[row] = wanted.counts ? result : 0.0;
+        correct[row] = wanted.counts && ahead == 0.0 ? 1.0 : 0.0;
     }
 }

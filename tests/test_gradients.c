@@ -15,6 +15,7 @@ static const struct {
     {"batch_norm_statistics", "batch_norm's gradient is the one through the statistics as well"},
     {"gather_batch", "what leads to a batch are bytes and numbers of the data set, which nobody trains"},
     {"l2_penalty", "it acts through the optimizer's weight decay"},
+    {"mix", "its images come from gather_batch"},
     {"softmax", "only predictions use it: the loss has a softmax of its own"},
 };
 

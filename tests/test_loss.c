@@ -230,7 +230,7 @@ static void mistakes_are_named(void **state) {
     assert_refused("softmax_cross_entropy", "logits=2x1x1x4 target=1x1x1x3", "they are 2x1x1x4 and 1x1x1x3");
     assert_refused("softmax_cross_entropy", "logits=2x1x1x4 target=1x1x1x2 smoothing=1", "below 1, it is 1");
     assert_refused("softmax_cross_entropy_backward", "logits=2x1x1x4 target=1x1x1x2 dloss=1x1x1x3",
-                   "target is 1x1x1x2, but dloss is 1x1x1x3");
+                   "logits are 2x1x1x4, but dloss is 1x1x1x3");
     assert_refused("batch_metrics", "loss=1x1x1x4 correct=1x1x1x3", "they are 1x1x1x4 and 1x1x1x3");
     assert_refused("batch_metrics", "loss=1x1x1x4 correct=1x1x1x4 penalty=1x1x1x2", "it is 1x1x1x2");
 }

@@ -140,6 +140,14 @@ static void test_resume_finetuned(void **state) {
     resume_equality("finetuned", options);
 }
 
+static void test_resume_mixed(void **state) {
+    (void)state;
+    struct rvk_train_options options = small();
+    options.mixup = 0.4;
+    options.cutmix = 1;
+    resume_equality("mixed", options);
+}
+
 /* ---- callbacks ---- */
 
 struct seen {
@@ -358,10 +366,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume_sgd),         cmocka_unit_test(test_resume_adam),
         cmocka_unit_test(test_resume_accumulated), cmocka_unit_test(test_resume_finetuned),
-        cmocka_unit_test(test_accumulate),         cmocka_unit_test(test_callbacks),
-        cmocka_unit_test(test_interrupt),          cmocka_unit_test(test_early_stop),
-        cmocka_unit_test(test_counters),           cmocka_unit_test(test_save_steps),
-        cmocka_unit_test(test_best_comes_first),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_resume_mixed),       cmocka_unit_test(test_accumulate),
+        cmocka_unit_test(test_callbacks),          cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_early_stop),         cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_save_steps),         cmocka_unit_test(test_best_comes_first),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
 }

@@ -80,7 +80,7 @@ static const struct field fields[] = {
     FIELD(WHOLE, patience),       FIELD(REAL, label_smoothing), FIELD(WHOLE, early_stop),
     FIELD(REAL, target_accuracy), FIELD(WHOLE, accumulate),     FIELD(TEXT, freeze_until),
     FIELD(BOOL, freeze_norm),     FIELD(REAL, layer_decay),     FIELD(REAL, head_rate),
-    FIELD(TEXT, weights),
+    FIELD(TEXT, weights),         FIELD(REAL, mixup),           FIELD(REAL, cutmix),
 };
 
 static json_t *write_field(const struct field *field, const void *value) {
@@ -130,9 +130,9 @@ static bool read_field(const struct field *field, json_t *json, void *value) {
 
 enum status train_options_read(struct rvk_train_options *options, const char *json, void **keep) {
     json_t *object = json_loads(json, 0, NULL);
-    json_t *added =
-        json_pack("{s:i, s:i, s:n, s:b, s:f, s:f, s:n}", "accumulate", 1, "size", 0, "freeze_until", "freeze_norm", 0,
-                  "layer_decay", 1.0, "head_rate", 1.0, "weights"); /* records of version 0.1.0 lack them */
+    json_t *added = json_pack("{s:i, s:i, s:n, s:b, s:f, s:f, s:n, s:f, s:f}", "accumulate", 1, "size", 0,
+                              "freeze_until", "freeze_norm", 0, "layer_decay", 1.0, "head_rate", 1.0, "weights",
+                              "mixup", 0.0, "cutmix", 0.0); /* records of version 0.1.0 lack them */
     *keep = object;
     json_object_update_missing(object, added);
     json_decref(added);
@@ -172,6 +172,9 @@ static enum status check_numbers(const struct rvk_train_options *options) {
     if (!(options->label_smoothing >= 0 && options->label_smoothing < 1))
         return fail(STATUS_USAGE, "the label smoothing must be at least 0 and below 1, not %g",
                     options->label_smoothing);
+    if (!(options->mixup >= 0 && options->mixup <= 100 && options->cutmix >= 0 && options->cutmix <= 100))
+        return fail(STATUS_USAGE, "mixup and cutmix must be from 0 to 100, not %g and %g", options->mixup,
+                    options->cutmix);
     if (!(options->layer_decay > 0 && options->layer_decay <= 1))
         return fail(STATUS_USAGE, "the layer decay must be above 0 and at most 1, not %g", options->layer_decay);
     if (!(options->head_rate > 0 && isfinite(options->head_rate)))
@@ -273,6 +276,7 @@ static enum status convert_step(const struct rvk_train_options *options, struct 
     step->batch = options->batch;
     step->accumulate = options->accumulate;
     step->nearest = strcmp(options->style, "keras") == 0;
+    step->mixture = (struct mixture){options->mixup, options->cutmix};
     step->smoothing = options->label_smoothing;
     step->optimizer = (enum optimizer)optimizer;
     step->momentum = options->momentum;

@@ -2,7 +2,9 @@
  * softmax: p = exp(x) / sum of exp(x), over the classes of each image; x is [n,1,1,k].
  * softmax_cross_entropy: loss = - sum of q log p with q = smoothing / k, + 1 - smoothing at the target; correct = 1
  * where the first largest logit is the target. Its backward: dlogits = dloss (p - q). A target that is no class
- * (0xFFFFFFFF) leaves its image out: loss, correct and gradient are 0.
+ * (0xFFFFFFFF) leaves its image out: loss, correct and gradient are 0. A mixed target [1,1,3,n] (mix.c) has a row of
+ * targets, one of second targets and one of their shares s in units of 2^-24: 1 - smoothing is then split, 1 - s for
+ * the first target and s for the second (if that is a class).
  *
  * Bounds. With z = x - max x, a device's exp(z) is within 3 + 2|z| ulp (Vulkan specification, "Precision and Operation
  * of SPIR-V Instructions"), and z itself within u |z|: relative (6 + 5|z|) u. The sum s of all exp(z) is then
@@ -84,6 +86,7 @@ static void set_rows(struct dispatch *dispatch, const struct call *call, uint32_
     dispatch_push(dispatch, classes);
     dispatch_push_float(dispatch, 1 - smoothing);
     dispatch_push_float(dispatch, smoothing / classes);
+    dispatch_push(dispatch, call->in[1] && call->in[1]->shape.d[W] > 1 ? tensor_row(call->in[1]) : 0);
     dispatch_linear(dispatch, rows * lanes, GROUP_SIZE);
     dispatch->bytes = 12.0 * images * classes;
 }
@@ -156,13 +159,17 @@ const struct op op_softmax = {
 
 /* ---- cross-entropy ---- */
 
+enum { MIXED_ROWS = 3 };
+
 static enum status check_logits(const struct call *call) {
     const struct tensor *logits = call->in[0], *target = call->in[1];
     double smoothing = attr(call, "smoothing");
     char texts[2][48];
     if (logits->shape.d[H] != 1 || logits->shape.d[W] != 1 || target->dtype != DTYPE_U32 ||
-        !shape_equal(target->shape, shape_vector(logits->shape.d[N])))
-        return fail(STATUS_USAGE, "logits should be [n,1,1,k] and target whole numbers [1,1,1,n], they are %s and %s",
+        (!shape_equal(target->shape, shape_vector(logits->shape.d[N])) &&
+         !shape_equal(target->shape, shape4(1, 1, MIXED_ROWS, logits->shape.d[N]))))
+        return fail(STATUS_USAGE,
+                    "logits should be [n,1,1,k] and target whole numbers [1,1,1,n] or [1,1,3,n], they are %s and %s",
                     shape_print(logits->shape, texts[0]), shape_print(target->shape, texts[1]));
     if (!(smoothing >= 0 && smoothing < 1))
         return fail(STATUS_USAGE, "smoothing should be at least 0 and below 1, it is %g", smoothing);
@@ -184,18 +191,39 @@ static double first_largest(const struct row *row, uint32_t classes, double targ
     return best == target;
 }
 
+/* Of which classes an image is. */
+struct wanted {
+    bool counts;
+    uint32_t first, second;
+    double share; /* of the second */
+};
+
+static struct wanted find_wanted(const struct call *call, const double *target, size_t image) {
+    uint32_t images = call->in[0]->shape.d[N], classes = call->in[0]->shape.d[C];
+    struct wanted wanted = {.counts = target[image] < classes};
+    wanted.first = wanted.second = wanted.counts ? (uint32_t)target[image] : 0;
+    if (call->in[1]->shape.d[W] > 1 && target[images + image] < classes) {
+        wanted.second = (uint32_t)target[images + image];
+        wanted.share = 0x1p-24 * target[2 * (size_t)images + image];
+    }
+    return wanted;
+}
+
 /*
- * loss = log s - on z_target - off sum of z. The sum's relative error is an absolute one of its logarithm; log itself
- * is within 2^-21 for s in [0.5, 2], else within 3 ulp. The products, sums and z add their roundings.
+ * loss = log s - on z_target - off sum of z; of two targets, z_target is z_first + share (z_second - z_first). The
+ * sum's relative error is an absolute one of its logarithm; log itself is within 2^-21 for s in [0.5, 2], else within 3
+ * ulp. The products, sums and z add their roundings.
  */
-static double row_loss(const struct row *row, uint32_t classes, uint32_t target, double smoothing, double *bound) {
-    double on = 1 - smoothing, off = smoothing / classes, z = row->x[target] - row->largest;
+static double row_loss(const struct row *row, uint32_t classes, const struct wanted *wanted, double smoothing,
+                       double *bound) {
+    double on = 1 - smoothing, off = smoothing / classes, z = row->x[wanted->first] - row->largest;
+    double apart = wanted->share * (row->x[wanted->second] - row->x[wanted->first]);
     double sum = 0, logarithm = log(row->sum), u = UNIT_ROUNDOFF;
     for (uint32_t k = 0; k < classes; k++)
         sum += row->largest - row->x[k];
-    *bound = row->error + 0x1p-21 + 8 * u * logarithm + 5 * u * on * fabs(z);
+    *bound = row->error + 0x1p-21 + 8 * u * logarithm + 5 * u * on * (fabs(z) + fabs(apart));
     *bound += off * sum * (5 + fmin(classes, 4 * sqrt(classes))) * u;
-    return logarithm - on * z + off * sum;
+    return logarithm - on * (z + apart) + off * sum;
 }
 
 static void loss_reference(const struct call *call, const double *const in[], double *const out[],
@@ -203,10 +231,11 @@ static void loss_reference(const struct call *call, const double *const in[], do
     uint32_t images = call->in[0]->shape.d[N], classes = call->in[0]->shape.d[C];
     for (size_t n = 0; n < images; n++) {
         out[0][n] = out[1][n] = bound[0][n] = bound[1][n] = 0;
-        if (in[1][n] >= classes)
+        struct wanted wanted = find_wanted(call, in[1], n);
+        if (!wanted.counts)
             continue;
         struct row row = examine(in[0] + n * classes, classes);
-        out[0][n] = row_loss(&row, classes, (uint32_t)in[1][n], attr(call, "smoothing"), &bound[0][n]);
+        out[0][n] = row_loss(&row, classes, &wanted, attr(call, "smoothing"), &bound[0][n]);
         out[1][n] = first_largest(&row, classes, in[1][n]);
     }
 }
@@ -236,7 +265,8 @@ static void loss_gradient(struct graph *graph, const struct node *node, const te
                              ATTRIBUTES({"smoothing", node_attr(node, "smoothing")}));
 }
 
-/* Every fifth image has no target. A third of the others have their largest logit twice, the target on one of them. */
+/* Every fifth image has no target, every fourth no second one. A third of the others have their largest logit twice,
+ * the target on one of them. */
 static double loss_sample(const struct call *call, enum data_kind kind, int input, uint64_t index, uint32_t seed) {
     (void)kind;
     uint32_t classes = call->in[0]->shape.d[C], i = (uint32_t)index;
@@ -245,6 +275,11 @@ static double loss_sample(const struct call *call, enum data_kind kind, int inpu
         bool tied = k == random_below(seed, 3, row, classes) || k == random_below(seed, 4, row, classes);
         return row % 3 == 1 && tied ? 20 : sample_logit(call, index, seed);
     }
+    uint32_t images = call->in[0]->shape.d[N], row = i / images;
+    if (input == 1 && row == 1)
+        return i % 4 == 3 ? (double)UINT32_MAX : random_below(seed, 6, i, classes);
+    if (input == 1 && row == 2)
+        return random_below(seed, 7, i, 1 << 24);
     if (input == 1)
         return i % 5 == 4 ? (double)UINT32_MAX : random_below(seed, i % 3 == 1 ? 3 : 5, i, classes);
     return NAN;
@@ -258,6 +293,9 @@ static const char *const loss_cases[] = {
     "logits=1x1x1x1000 target=1x1x1x1",
     "logits=38x1x1x101 target=1x1x1x38 smoothing=0.1",
     "logits=6x1x1x257 target=1x1x1x6",
+    "logits=13x1x1x10 target=1x1x3x13",
+    "logits=38x1x1x101 target=1x1x3x38 smoothing=0.1",
+    "logits=7x1x1x1000 target=1x1x3x7",
     "+logits=256x1x1x1000 target=1x1x1x256 smoothing=0.1",
     "+logits=70000x1x1x10 target=1x1x1x70000", /* more groups than an axis has */
     NULL,
@@ -284,8 +322,8 @@ const struct op op_softmax_cross_entropy = {
 static enum status backward_infer(const struct call *call, struct tensor out[]) {
     TRY(check_logits(call));
     char texts[2][48];
-    if (!shape_equal(call->in[1]->shape, call->in[2]->shape))
-        return fail(STATUS_USAGE, "target is %s, but dloss is %s", shape_print(call->in[1]->shape, texts[0]),
+    if (!shape_equal(call->in[2]->shape, shape_vector(call->in[0]->shape.d[N])))
+        return fail(STATUS_USAGE, "logits are %s, but dloss is %s", shape_print(call->in[0]->shape, texts[0]),
                     shape_print(call->in[2]->shape, texts[1]));
     out[0].dtype = DTYPE_F32;
     out[0].shape = call->in[0]->shape;
@@ -298,12 +336,13 @@ static void backward_reference(const struct call *call, const double *const in[]
     double smoothing = attr(call, "smoothing");
     for (size_t n = 0; n < images; n++) {
         struct row row = examine(in[0] + n * classes, classes);
-        bool counts = in[1][n] < classes;
+        struct wanted wanted = find_wanted(call, in[1], n);
         for (uint32_t k = 0; k < classes; k++) {
-            double p = probability(&row, k), q = smoothing / classes + (k == in[1][n] ? 1 - smoothing : 0);
-            double rounding = 2 * UNIT_ROUNDOFF * (q + fabs(p - q));
-            out[0][n * classes + k] = counts ? in[2][n] * (p - q) : 0;
-            bound[0][n * classes + k] = counts ? fabs(in[2][n]) * (probability_bound(&row, k) + rounding) : 0;
+            double weight = (k == wanted.first ? 1 - wanted.share : 0) + (k == wanted.second ? wanted.share : 0);
+            double p = probability(&row, k), q = smoothing / classes + (1 - smoothing) * weight;
+            double rounding = (wanted.share > 0 ? 4 : 2) * UNIT_ROUNDOFF * (q + fabs(p - q));
+            out[0][n * classes + k] = wanted.counts ? in[2][n] * (p - q) : 0;
+            bound[0][n * classes + k] = wanted.counts ? fabs(in[2][n]) * (probability_bound(&row, k) + rounding) : 0;
         }
     }
 }
@@ -334,6 +373,9 @@ static const char *const backward_cases[] = {
     "logits=1x1x1x1000 target=1x1x1x1 dloss=1x1x1x1",
     "logits=38x1x1x101 target=1x1x1x38 dloss=1x1x1x38 smoothing=0.1",
     "logits=6x1x1x257 target=1x1x1x6 dloss=1x1x1x6",
+    "logits=13x1x1x10 target=1x1x3x13 dloss=1x1x1x13",
+    "logits=38x1x1x101 target=1x1x3x38 dloss=1x1x1x38 smoothing=0.1",
+    "logits=7x1x1x1000 target=1x1x3x7 dloss=1x1x1x7",
     "+logits=256x1x1x1000 target=1x1x1x256 dloss=1x1x1x256 smoothing=0.1",
     "+logits=70000x1x1x10 target=1x1x1x70000 dloss=1x1x1x70000", /* more groups than an axis has */
     NULL,

@@ -66,6 +66,14 @@ static void gather(const struct model *model, struct step *step) {
     step->target = graph_output(graph, 1);
 }
 
+/* Replaces x and target by those of mixed images. */
+static void mix(struct step *step) {
+    struct graph *graph = &step->graph;
+    step->mixture = graph_tensor(graph, "mixture", DTYPE_U32, shape_vector(MIXTURE_WORDS), TENSOR_INPUT);
+    step->x = graph_apply(graph, "mix", OPERANDS(step->x, step->target, step->mixture), NULL);
+    step->target = graph_output(graph, 1);
+}
+
 /* ---- loss ---- */
 
 static tensor_id penalty(const struct model *model, struct step *step) {
@@ -263,6 +271,8 @@ static void build(const struct model *model, struct step *step) {
         gather(model, step);
     else
         take_inputs(model, step);
+    if (options->kind == STEP_TRAIN && options->image_count > 0 && mixture_is_used(&options->mixture))
+        mix(step);
     step->network.clock = step->clock;
     step->network.indices = step->indices;
     step->network.frozen = options->frozen;
@@ -311,6 +321,7 @@ static enum status check(const struct model *model, const struct step_options *o
 static void clear(struct step *step) {
     memset(step, 0, sizeof *step);
     step->images = step->labels = step->indices = step->clock = step->hyper = step->x = step->target = TENSOR_NONE;
+    step->mixture = TENSOR_NONE;
     step->metrics = step->probabilities = step->logits = step->dx = TENSOR_NONE;
 }
 

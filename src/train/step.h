@@ -3,16 +3,17 @@
  *
  * Inputs per step (TENSOR_INPUT): with a data set on the device, `indices` and `clock`; with a streamed one also
  * `images` and `labels`; otherwise `x` and `target`.
- * Training also takes `hyper`. Persistent values: "parameters", "statistics", "gradients", "gradients.sum" when
- * several batches make an update, "optimizer.velocity" or "optimizer.m" and "optimizer.v", "gate" (NaN from the first
- * step on whose loss was not finite: no update follows), and the data set's "images", "labels", "normalize.mean",
- * "normalize.scale".
+ * Training also takes `hyper` and, where images are mixed, `mixture`. Persistent values: "parameters", "statistics",
+ * "gradients", "gradients.sum" when several batches make an update, "optimizer.velocity" or "optimizer.m" and
+ * "optimizer.v", "gate" (NaN from the first step on whose loss was not finite: no update follows), and the data set's
+ * "images", "labels", "normalize.mean", "normalize.scale".
  */
 #ifndef RVK_TRAIN_STEP_H
 #define RVK_TRAIN_STEP_H
 
 #include "ir/graph.h"
 #include "model/model.h"
+#include "train/mixture.h"
 
 enum step_kind { STEP_TRAIN, STEP_EVALUATE, STEP_PREDICT };
 enum optimizer { OPTIMIZER_SGD, OPTIMIZER_ADAM, OPTIMIZER_ADAMW };
@@ -39,7 +40,8 @@ struct step_options {
     uint32_t shift;      /* augmentation: whole pixels in [-shift, shift] */
     bool flip, nearest;  /* horizontal flips; pixels from outside are the nearest ones instead of zeros */
 
-    double smoothing; /* of the labels in the loss */
+    struct mixture mixture; /* training from a data set on the device: mixup and cutmix */
+    double smoothing;       /* of the labels in the loss */
     enum optimizer optimizer;
     double momentum; /* SGD */
     bool nesterov;
@@ -75,8 +77,10 @@ struct step {
     tensor_id clock;   /* U32 [1,1,1,4] = seed, epoch, step, 0 */
     tensor_id hyper;   /* F32 [1,1,1,4] = learning rate, then for Adam 1/(1-beta1^t), 1/(1-beta2^t); last the
                           batches that are to be accumulated after this one before the update */
+    tensor_id mixture; /* U32 [1,1,1,8] from mixture_choose; zeros mix nothing */
     tensor_id x;       /* F32 [n,h,w,c]; an input only without a data set */
-    tensor_id target;  /* U32 [1,1,1,n]; an input only without a data set; 0xFFFFFFFF is ignored by loss and metrics */
+    tensor_id target;  /* U32 [1,1,1,n], or [1,1,3,n] where images are mixed (the accuracy is that of the first row);
+                          an input only without a data set; 0xFFFFFFFF is ignored by loss and metrics */
 
     /* outputs */
     tensor_id metrics;       /* F32 [1,1,1,4] = sum of losses, number correct, L2 penalty, 0; not in prediction */

@@ -79,6 +79,10 @@ static enum status write_inputs(struct trainer *trainer, uint32_t batch) {
         memcpy(indices, trainer->order + (size_t)batch * options->batch, options->batch * sizeof *indices);
     const uint32_t clock[4] = {trainer->options->seed, trainer->at.epoch, batch, 0};
     memcpy(plan_input(trainer->plan, trainer->step.clock), clock, sizeof clock);
+    if (trainer->step.mixture != TENSOR_NONE)
+        mixture_choose(&options->mixture, trainer->options->seed, trainer->at.epoch, batch, options->batch,
+                       trainer->model.options.height, trainer->model.options.width,
+                       plan_input(trainer->plan, trainer->step.mixture));
     step_hyper(options, trainer_rate(trainer, step), update_number(trainer, 0) * options->accumulate + batch,
                plan_input(trainer->plan, trainer->step.hyper));
     return STATUS_OK;
