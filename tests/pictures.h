@@ -59,7 +59,7 @@ static inline uint8_t *encode_picture(const char *name, uint32_t width, uint32_t
 
 /* Writes the bytes to `path`, whose folders are made. */
 static inline void write_file(const char *path, const void *bytes, size_t size) {
-    char part[512];
+    char part[1024];
     snprintf(part, sizeof part, "%s", path);
     for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
