@@ -570,6 +570,26 @@ struct rvk_peak {
 /* Measures for a few seconds. RVK_MEMORY, RVK_LOST. */
 enum rvk_status rvk_measure_peak(struct rvk_context *context, struct rvk_peak *peak);
 
+struct rvk_data_rate_options {
+    uint32_t size;   /* as in rvk_train_options; usual is 224 */
+    uint32_t batch;  /* 128 */
+    double seconds;  /* that it takes: 10 */
+    bool evaluation; /* scale and cut as for evaluation; otherwise as for training: a random part, perhaps mirrored */
+    struct rvk_data_options data;
+};
+
+struct rvk_data_rate {
+    double images_per_s, seconds;
+    uint32_t images, threads, size;
+};
+
+/*
+ * Reads the training pictures of a streamed set again and again as training would, without a device. RVK_USAGE for
+ * another set, and the failures of rvk_open_data and of too many broken pictures. Any thread.
+ */
+enum rvk_status rvk_measure_data(const char *spec, const struct rvk_data_rate_options *options,
+                                 struct rvk_data_rate *result);
+
 /* ---- tuning ---- */
 
 /* An op with certain shapes and attributes, as verify's `op` and `shape` take them: "conv2d x=... weight=...". */

@@ -11,7 +11,7 @@
 
 #include "folder.h"
 
-enum { SIZE = 16, COUNT_OF_TREE = 44, BATCH = 8 };
+enum { SIZE = 8, COUNT_OF_TREE = 44, BATCH = 8 };
 
 static char warnings[8192];
 
@@ -213,6 +213,19 @@ static void a_sample_leaves_broken_pictures_out(void **state) {
     dataset_destroy(&set);
 }
 
+static void the_rate_of_the_loader_alone_is_measured(void **state) {
+    (void)state;
+    struct rvk_data_rate rate;
+    const struct rvk_data_rate_options options = {
+        .size = SIZE, .batch = BATCH, .seconds = 0.1, .data = {.decode_threads = 3}};
+    assert_int_equal(rvk_measure_data(spec_of("sound"), &options, &rate), RVK_OK);
+    assert_int_equal(rate.threads, 3);
+    assert_int_equal(rate.size, SIZE);
+    assert_true(rate.seconds >= 0.1 && rate.seconds < 5 && rate.images > 40);
+    assert_true(fabs(rate.images_per_s * rate.seconds - rate.images) < 1e-6 * rate.images);
+    assert_int_equal(rvk_measure_data("generated", &options, &rate), RVK_USAGE);
+}
+
 /* ---- training ---- */
 
 static struct rvk_context *context;
@@ -349,6 +362,7 @@ int main(void) {
         cmocka_unit_test(broken_pictures_are_named_and_replaced),
         cmocka_unit_test(too_many_broken_pictures_are_an_error),
         cmocka_unit_test(a_sample_leaves_broken_pictures_out),
+        cmocka_unit_test(the_rate_of_the_loader_alone_is_measured),
         cmocka_unit_test(the_weights_do_not_depend_on_threads_or_interruptions),
         cmocka_unit_test(the_weights_depend_on_changes),
         cmocka_unit_test(pictures_are_evaluated_and_predicted),

@@ -9,8 +9,6 @@
 
 /* ---- data sets ---- */
 
-enum { LARGEST_PICTURE = 2048 };
-
 static enum status adapt(struct rvk_data *data, const struct rvk_data_options *options) {
     struct source *source = data->set.source;
     if (!source)
@@ -84,9 +82,9 @@ const uint8_t *rvk_image(const struct rvk_data *data, uint32_t index) {
 static enum status read_picture(const struct dataset *set, uint32_t index, uint32_t size, uint8_t *pixels) {
     if (!set->source)
         return fail(STATUS_USAGE, "%s is no streamed data set", set->name);
-    if (index >= set->count || size == 0 || size > LARGEST_PICTURE)
+    if (index >= set->count || size == 0 || size > API_LARGEST_PICTURE)
         return fail(STATUS_USAGE, "picture %u of %u cannot be had at %ux%u pixels (at most %u)", index, set->count,
-                    size, size, LARGEST_PICTURE);
+                    size, size, API_LARGEST_PICTURE);
     const struct view view = {.size = size, .whole = size == set->height};
     return view_picture(set->source, index, &view, pixels);
 }

@@ -20,6 +20,9 @@ struct rvk_data {
     struct dataset set;
 };
 
+/* Of the sides to which pictures can be scaled. */
+#define API_LARGEST_PICTURE 2048u
+
 /* *out: the set as a model of `options` sees it, for reading; it stays the caller's of `data`. */
 void api_data_for(const struct rvk_data *data, const struct model_options *options, struct dataset *out);
 

@@ -8,7 +8,8 @@
 static struct values {
     struct rvk_bench_options bench;
     bool print_plan, peak, roofline;
-    const char *compare;
+    const char *compare, *data;
+    uint32_t threads;
 } values;
 
 #define OPTION(type, name, field, value, initial, help, minimum, maximum)                                              \
@@ -27,6 +28,8 @@ static const struct option options[] = {
            65536),
     OPTION(OPTION_FLAG, "peak", peak, NULL, NULL, "measure the device's arithmetic and memory at their best", 0, 0),
     OPTION(OPTION_FLAG, "roofline", roofline, NULL, NULL, "compare with the time that --peak would allow", 0, 0),
+    OPTION(OPTION_TEXT, "data", data, "SPEC", NULL, "how fast the pictures of folder:DIR or tar:FILE are read", 0, 0),
+    OPTION(OPTION_WHOLE, "decode-threads", threads, "N", "0", "with --data; 0: one for each processor", 0, 256),
     OPTION(OPTION_TEXT, "compare", compare, "FILE", NULL, "compare with what an earlier bench --json wrote", 0, 0),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
@@ -211,6 +214,33 @@ static void print(const struct cli *cli, const struct report *report) {
         print_earlier(report, device.name);
 }
 
+/* ---- pictures ---- */
+
+/* Of --phase infer as for evaluation, otherwise as for training. */
+static enum rvk_status measure_data(const struct cli *cli) {
+    const struct rvk_data_rate_options asked = {.size = values.bench.size,
+                                                .batch = values.bench.batch,
+                                                .seconds = values.bench.seconds,
+                                                .evaluation = strcmp(values.bench.phase, "infer") == 0,
+                                                .data = {.decode_threads = values.threads}};
+    struct rvk_data_rate rate;
+    enum rvk_status status = rvk_measure_data(values.data, &asked, &rate);
+    if (status != RVK_OK)
+        return status;
+    if (cli->common.json) {
+        json_t *record = cli_record(cli, NULL);
+        add(record, json_pack("{s:s, s:f, s:I, s:f, s:I, s:I}", "data", values.data, "images_per_s", rate.images_per_s,
+                              "images", (json_int_t)rate.images, "seconds", rate.seconds, "threads",
+                              (json_int_t)rate.threads, "size", (json_int_t)rate.size));
+        cli_print_json(record);
+    } else {
+        printf("%s, for %s at %ux%u: %.1f images/s by %u threads (%u images in %.1f s)\n", values.data,
+               asked.evaluation ? "evaluation" : "training", rate.size, rate.size, rate.images_per_s, rate.threads,
+               rate.images, rate.seconds);
+    }
+    return RVK_OK;
+}
+
 /* ---- the command ---- */
 
 static bool given(const struct cli *cli, const char *name) {
@@ -263,6 +293,8 @@ static enum rvk_status measure(struct cli *cli, struct report *report) {
 
 static enum rvk_status run(struct cli *cli) {
     struct report report = {0};
+    if (values.data)
+        return measure_data(cli);
     enum rvk_status status = find_size();
     if (status == RVK_OK)
         status = read_earlier(&report);

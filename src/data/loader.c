@@ -188,6 +188,10 @@ void loader_destroy(struct loader *loader) {
     free(loader);
 }
 
+uint32_t loader_threads(const struct loader *loader) {
+    return loader->thread_count;
+}
+
 /* ---- passes ---- */
 
 void loader_stop(struct loader *loader) {

@@ -20,6 +20,8 @@ struct loader;
 CHECKED enum status loader_create(const struct dataset *data, uint32_t batch, uint32_t size, struct loader **out);
 void loader_destroy(struct loader *loader); /* accepts NULL; ends a pass */
 
+uint32_t loader_threads(const struct loader *loader);
+
 struct loader_pass {
     const uint32_t *order; /* [count] numbers of pictures, must stay until the pass ends; NULL: first, first + 1, ... */
     uint32_t first, count;
