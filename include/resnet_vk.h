@@ -425,7 +425,7 @@ struct rvk_answer {
 /*
  * Mean loss and share of right answers over images [first, first + count) (count 0: to the end). `answers`, where not
  * NULL, receives those of all these images, in their order; confusion matrices and accuracies by class or among the k
- * best are counts of them. Where outputs are not finite, no class but the true one comes after another.
+ * best are counts of them. Where outputs are not finite, the true class counts as the last.
  * Pictures of a streamed set are scaled to the model's size; broken ones are left out of all numbers, and their answers
  * have UINT32_MAX as label, class and rank. RVK_USAGE when the images have another shape than the model's or the range
  * is outside; RVK_DATA when too many pictures are broken.
@@ -437,6 +437,17 @@ enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *dat
  * broken picture. Failures as above; the data set may be without classes. */
 enum rvk_status rvk_predict(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
                             float *probabilities);
+
+/*
+ * The same, a batch at a time: `on_batch` gets count x classes numbers, those of images [first, first + count), in the
+ * order of the images and as soon as they are there; they live during the call, which no function on this model may be
+ * called from. What it returns other than RVK_OK ends the prediction and is returned. *waited, if not NULL: share of
+ * the time in which the device waited for pictures of a streamed set.
+ */
+enum rvk_status
+rvk_predict_batches(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
+                    enum rvk_status (*on_batch)(void *user, uint32_t first, uint32_t count, const float *probabilities),
+                    void *user, double *waited);
 
 /* ---- files of weights ---- */
 

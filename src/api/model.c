@@ -199,16 +199,47 @@ enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *dat
     return api_status(evaluate(model, &set, first, count, evaluation, answers));
 }
 
+struct taker {
+    enum rvk_status (*on_batch)(void *user, uint32_t first, uint32_t count, const float *probabilities);
+    void *user;
+};
+
+static enum status take(void *user, uint32_t first, uint32_t count, const float *probabilities) {
+    const struct taker *taker = user;
+    return (enum status)taker->on_batch(taker->user, first, count, probabilities);
+}
+
 static enum status predict(struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t count,
-                           float *probabilities) {
+                           struct taker *taker, double *waited) {
     TRY(check(model, data, first, &count, false));
     TRY(make_evaluator(model, STEP_PREDICT, &model->predict));
-    return evaluator_predict(&model->predict, data, first, count, probabilities);
+    return evaluator_predict(&model->predict, data, first, count, take, taker, waited);
+}
+
+enum rvk_status
+rvk_predict_batches(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
+                    enum rvk_status (*on_batch)(void *user, uint32_t first, uint32_t count, const float *probabilities),
+                    void *user, double *waited) {
+    struct dataset set;
+    struct taker taker = {on_batch, user};
+    api_data_for(data, &model->model.options, &set);
+    return api_status(predict(model, &set, first, count, &taker, waited));
+}
+
+struct target {
+    float *probabilities;
+    uint32_t first, classes;
+};
+
+static enum rvk_status keep(void *user, uint32_t first, uint32_t count, const float *probabilities) {
+    const struct target *target = user;
+    memcpy(target->probabilities + (size_t)(first - target->first) * target->classes, probabilities,
+           (size_t)count * target->classes * sizeof *probabilities);
+    return RVK_OK;
 }
 
 enum rvk_status rvk_predict(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
                             float *probabilities) {
-    struct dataset set;
-    api_data_for(data, &model->model.options, &set);
-    return api_status(predict(model, &set, first, count, probabilities));
+    struct target target = {probabilities, first, model->model.options.classes};
+    return rvk_predict_batches(model, data, first, count, keep, &target, NULL);
 }

@@ -210,11 +210,12 @@ static enum rvk_status put_mistake(FILE *out, const struct eval_report *report, 
     describe(report, answer->best, taken);
     describe(report, answer->label, truly);
     snprintf(note, sizeof note, "image %u", index);
+    const char *file = rvk_image_name(report->data, index);
     enum rvk_status status = thumbnail(report->data, index, THUMBNAIL_SIDE, &jpeg, &size);
     const struct html_bar bars[] = {{taken, (double)answer->best_probability, true},
                                     {truly, (double)answer->true_probability, false}};
     if (status == RVK_OK)
-        html_card(out, jpeg, size, bars, 2, note);
+        html_card(out, jpeg, size, bars, 2, file ? file : note);
     free(jpeg);
     return status;
 }

@@ -1,159 +1,227 @@
-/* predict: what a checkpoint sees in single images. */
-#include "cli/cli.h"
+/* predict: what a trained model sees in pictures, or in single images of a data set. */
+#include "cli/paths.h"
+#include "cli/predict_output.h"
+#include "cli/progress.h"
+#include "cli/stop.h"
 
-#include <stdlib.h>
+#include "base/clock.h"
+
 #include <string.h>
 #include <unistd.h>
 
 static struct values {
-    const char *weights, *data, *pictures, *model, *style;
-    uint32_t first, count, top, size;
-    bool training;
+    const char *weights, *data, *drawn, *model, *style, *list, *html;
+    uint32_t first, count, top, batch, size, decode_threads;
+    bool training, null;
 } values;
 
 #define OPTION(type, name, field, value, initial, help, minimum, maximum)                                              \
     { name, type, offsetof(struct values, field), value, initial, help, minimum, maximum }
 static const struct option options[] = {
     OPTION(OPTION_TEXT, "weights", weights, "FILE", NULL, "a checkpoint, or weights of another program", 0, 0),
-    OPTION(OPTION_TEXT, "data", data, "SPEC", NULL, "data set; as in training if not given", 0, 0),
-    OPTION(OPTION_FLAG, "training", training, NULL, NULL, "its training images instead of its test images", 0, 0),
-    OPTION(OPTION_WHOLE, "first", first, "N", "0", "number of the first image", 0, UINT32_MAX),
-    OPTION(OPTION_WHOLE, "count", count, "N", "5", "how many images", 1, 10000),
-    OPTION(OPTION_WHOLE, "top", top, "N", "3", "how many classes to name", 1, 1000),
-    OPTION(OPTION_CHOICE, "pictures", pictures, "auto|always|never", "auto", "draw the images; auto: on a terminal", 0,
-           0),
     OPTION(OPTION_TEXT, "model", model, "NAME", NULL, "of weights that do not say it; else it is found by names", 0, 0),
     OPTION(OPTION_CHOICE, "style", style, "torch|keras", "torch", "of such a model", 0, 0),
     OPTION(OPTION_WHOLE, "size", size, "N", "0", "height and width of its images; 0: its usual ones", 0, 4096),
+    OPTION(OPTION_WHOLE, "batch", batch, "N", NULL, "images a step [pictures 32, of a data set 256]", 1, 65536),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
-static const struct option_group groups[] = {{"What to predict", options, &values}, {NULL, NULL, NULL}};
-
-/* ---- text ---- */
-
-/* Mean of the channels of one pixel. */
-static unsigned brightness(const uint8_t *image, struct rvk_data_info info, uint32_t row, uint32_t column) {
-    const uint8_t *pixel = image + ((size_t)row * info.width + column) * info.channels;
-    unsigned sum = 0;
-    for (uint32_t c = 0; c < info.channels; c++)
-        sum += pixel[c];
-    return sum / info.channels;
-}
-
-/* Two rows of the image become one line, as letters are about twice as high as wide. */
-static void draw(const struct rvk_data *data, uint32_t index) {
-    static const char ramp[] = " .:-=+*#%@";
-    struct rvk_data_info info = rvk_get_data_info(data);
-    const uint8_t *image = rvk_image(data, index);
-    for (uint32_t row = 0; row + 1 < info.height; row += 2) {
-        for (uint32_t column = 0; column < info.width; column++) {
-            unsigned mean = (brightness(image, info, row, column) + brightness(image, info, row + 1, column)) / 2;
-            putchar(ramp[mean * (sizeof ramp - 1) / 256]);
-        }
-        putchar('\n');
-    }
-}
-
-static void print_class(const struct rvk_data *data, uint32_t k) {
-    const char *name = rvk_class_name(data, k);
-    if (name)
-        printf("%s", name);
-    else
-        printf("class %u", k);
-}
-
-/* The most probable class that is less probable than the one before (of equals, the one with the larger number). */
-static uint32_t next_best(const float *probabilities, uint32_t classes, uint32_t before) {
-    uint32_t best = UINT32_MAX;
-    for (uint32_t k = 0; k < classes; k++) {
-        bool behind = before == UINT32_MAX || probabilities[k] < probabilities[before] ||
-                      (probabilities[k] == probabilities[before] && k > before);
-        if (behind && (best == UINT32_MAX || probabilities[k] > probabilities[best]))
-            best = k;
-    }
-    return best;
-}
-
-static void print_image(const struct rvk_data *data, uint32_t index, const float *probabilities) {
-    uint32_t classes = rvk_get_data_info(data).classes, label = rvk_label(data, index), best = UINT32_MAX;
-    if (strcmp(values.pictures, "always") == 0 || (strcmp(values.pictures, "auto") == 0 && isatty(STDOUT_FILENO)))
-        draw(data, index);
-    printf("image %u: ", index);
-    for (uint32_t i = 0; i < values.top && i < classes; i++) {
-        best = next_best(probabilities, classes, best);
-        if (best == UINT32_MAX)
-            break;
-        printf("%s", i ? ", " : "");
-        print_class(data, best);
-        printf(" %.1f%%", 100 * (double)probabilities[best]);
-    }
-    printf("; truly ");
-    print_class(data, label);
-    printf("%s\n", next_best(probabilities, classes, UINT32_MAX) == label ? "" : "  (wrong)");
-}
-
-/* ---- JSON ---- */
-
-static json_t *pack(const struct rvk_data *data, uint32_t index, const float *probabilities) {
-    uint32_t classes = rvk_get_data_info(data).classes, label = rvk_label(data, index);
-    uint32_t best = next_best(probabilities, classes, UINT32_MAX);
-    json_t *list = json_array();
-    for (uint32_t k = 0; k < classes; k++)
-        json_array_append_new(list, cli_number((double)probabilities[k]));
-    return json_pack("{s:I, s:I, s:s?, s:I, s:s?, s:o}", "index", (json_int_t)index, "label", (json_int_t)label,
-                     "label_name", rvk_class_name(data, label), "prediction",
-                     best == UINT32_MAX ? -1 : (json_int_t)best, "prediction_name", rvk_class_name(data, best),
-                     "probabilities", list);
-}
-
-static void print_json(const struct cli *cli, const struct rvk_data *data, const float *probabilities) {
-    json_t *record = cli_record(cli, NULL), *list = json_array();
-    uint32_t classes = rvk_get_data_info(data).classes;
-    for (uint32_t i = 0; i < values.count; i++)
-        json_array_append_new(list, pack(data, values.first + i, probabilities + (size_t)i * classes));
-    json_object_set_new(record, "predictions", list);
-    cli_print_json(record);
-}
+static const struct option picture_options[] = {
+    OPTION(OPTION_TEXT, "list", list, "FILE", NULL, "also the files and folders in the lines of FILE; -: of stdin", 0,
+           0),
+    OPTION(OPTION_FLAG, "null", null, NULL, NULL, "names in the list end with a zero byte, as find -print0 has them", 0,
+           0),
+    OPTION(OPTION_WHOLE, "decode-threads", decode_threads, "N", "0",
+           "that read and scale pictures; 0: one for each processor", 0, 256),
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
+};
+static const struct option data_options[] = {
+    OPTION(OPTION_TEXT, "data", data, "SPEC", NULL, "data set; as in training if not given", 0, 0),
+    OPTION(OPTION_FLAG, "training", training, NULL, NULL, "its training images instead of its test images", 0, 0),
+    OPTION(OPTION_WHOLE, "first", first, "N", "0", "number of the first image", 0, UINT32_MAX),
+    OPTION(OPTION_WHOLE, "count", count, "N", NULL, "how many images [5; all pictures]", 1, UINT32_MAX),
+    OPTION(OPTION_CHOICE, "pictures", drawn, "auto|always|never", "auto", "draw the images; auto: on a terminal", 0, 0),
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
+};
+static const struct option output_options[] = {
+    OPTION(OPTION_WHOLE, "top", top, "K", NULL, "how many classes to name [of a picture 5, of an image 3]", 1, 1000),
+    OPTION(OPTION_TEXT, "html", html, "FILE", NULL, "write a contact sheet: a page with the pictures and bars", 0, 0),
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
+};
+static const struct option_group groups[] = {
+    {"The model", options, &values},
+    {"Pictures", picture_options, &values},
+    {"Images of a data set (without FILE and --list)", data_options, &values},
+    {"Output", output_options, &values},
+    {NULL, NULL, NULL},
+};
 
 /* ---- running ---- */
 
-static enum rvk_status predict(struct cli *cli, struct rvk_model *model, const struct rvk_data *data) {
-    uint32_t classes = rvk_get_data_info(data).classes;
-    float *probabilities = calloc((size_t)values.count * classes, sizeof *probabilities);
-    if (!probabilities)
-        return cli_fail(RVK_MEMORY, "out of memory for %u predictions", values.count);
-    enum rvk_status status = rvk_predict(model, data, values.first, values.count, probabilities);
-    if (status == RVK_OK && cli->common.json)
-        print_json(cli, data, probabilities);
-    for (uint32_t i = 0; status == RVK_OK && !cli->common.json && i < values.count; i++)
-        print_image(data, values.first + i, probabilities + (size_t)i * classes);
-    free(probabilities);
+enum { SUMMARY = 32, PROGRESS = 300 }; /* pictures from which on these are shown */
+
+struct run {
+    struct predict_output output;
+    uint32_t first, count;
+    uint64_t start_ns;
+};
+
+static double seconds_of(const struct run *run) {
+    return 1e-9 * (double)(clock_ns() - run->start_ns);
+}
+
+static void show_progress(const struct run *run) {
+    double seconds = seconds_of(run), rate = run->output.done / (seconds > 0 ? seconds : 1);
+    char left[32];
+    if (run->count >= PROGRESS && progress_due())
+        progress_show("%u of %u images  %.1f images/s  %s left", run->output.done, run->count, rate,
+                      cli_duration((run->count - run->output.done) / (rate > 0 ? rate : 1), left));
+}
+
+static enum rvk_status on_batch(void *user, uint32_t first, uint32_t count, const float *probabilities) {
+    struct run *run = user;
+    enum rvk_status status = RVK_OK;
+    progress_clear();
+    for (uint32_t i = 0; status == RVK_OK && i < count; i++)
+        status = predict_output_put(&run->output, first + i, probabilities + (size_t)i * run->output.classes);
+    fflush(stdout);
+    show_progress(run);
+    if (status == RVK_OK && stop_asked() != RVK_OK)
+        return cli_fail(stop_asked(), "stopped after %u of %u images", run->output.done, run->count);
     return status;
 }
 
-static enum rvk_status run(struct cli *cli) {
+static void print_summary(const struct run *run, double seconds, double waited) {
+    char duration[32];
+    if (run->output.done >= SUMMARY)
+        fprintf(stderr, "%u images in %s: %.1f images/s; the device waited %.0f %% of the time for pictures\n",
+                run->output.done, cli_duration(seconds, duration), run->output.done / seconds, 100 * waited);
+}
+
+static enum rvk_status predict(struct run *run, struct rvk_model *model) {
+    double waited = 0;
+    enum rvk_status status = predict_output_open(&run->output, run->first, run->count);
+    run->start_ns = clock_ns();
+    if (status == RVK_OK)
+        status = rvk_predict_batches(model, run->output.data, run->first, run->count, on_batch, run, &waited);
+    double seconds = seconds_of(run);
+    progress_clear();
+    if (status == RVK_OK && !run->output.cli->common.json)
+        print_summary(run, seconds, waited);
+    return predict_output_close(&run->output, status, seconds, waited);
+}
+
+static enum rvk_status load(struct cli *cli, struct rvk_model **model) {
+    uint32_t batch = values.batch ? values.batch : values.list || cli->args.word_count ? 32 : 256;
+    if (values.count && values.count < batch)
+        batch = values.count;
+    const struct rvk_load_options load = {batch, values.model, values.style, values.size};
+    return rvk_load_model(cli->context, values.weights, &load, model);
+}
+
+static void choose_draw(struct predict_output *output) {
+    output->draw = strcmp(values.drawn, "always") == 0 || (strcmp(values.drawn, "auto") == 0 && isatty(STDOUT_FILENO));
+}
+
+/* ---- images of a data set ---- */
+
+static enum rvk_status predict_data(struct cli *cli) {
     struct rvk_model *model = NULL;
     struct rvk_data *data = NULL;
-    if (!values.weights)
-        return cli_fail(RVK_USAGE, "predict needs --weights FILE");
-    const struct rvk_load_options load = {values.count < 256 ? values.count : 256, values.model, values.style,
-                                          values.size};
-    enum rvk_status status = rvk_load_model(cli->context, values.weights, &load, &model);
+    values.count = values.count ? values.count : 5;
+    enum rvk_status status = load(cli, &model);
     if (status == RVK_OK && !values.data && !*rvk_model_data(model))
-        status =
-            cli_fail(RVK_USAGE, "%s does not say what it was trained on: predict needs --data SPEC", values.weights);
+        status = cli_fail(RVK_USAGE, "%s does not say what it was trained on: predict needs FILE or --data SPEC",
+                          values.weights);
     if (status == RVK_OK)
         status = rvk_open_data(values.data ? values.data : rvk_model_data(model), values.training, &data);
+    struct run run = {.first = values.first, .count = values.count};
+    run.output = (struct predict_output){.cli = cli,
+                                         .model = model,
+                                         .data = data,
+                                         .top = values.top ? values.top : 3,
+                                         .weights = values.weights,
+                                         .html = values.html};
+    choose_draw(&run.output);
     if (status == RVK_OK)
-        status = predict(cli, model, data);
+        status = predict(&run, model);
     rvk_close_data(data);
     rvk_free_model(model);
     return status;
 }
 
+/* ---- pictures ---- */
+
+static enum rvk_status find_paths(const struct cli *cli, struct paths *paths) {
+    enum rvk_status status = RVK_OK;
+    for (size_t i = 0; status == RVK_OK && i < cli->args.word_count; i++)
+        status = strcmp(cli->args.words[i], "-") == 0 ? paths_read(paths, "-", values.null)
+                                                      : paths_add(paths, cli->args.words[i]);
+    return status == RVK_OK && values.list ? paths_read(paths, values.list, values.null) : status;
+}
+
+static enum rvk_status predict_paths(struct cli *cli, const struct paths *paths, uint32_t missing) {
+    const struct rvk_data_options reading = {.decode_threads = values.decode_threads, .broken = UINT32_MAX - 1};
+    struct rvk_model *model = NULL;
+    struct rvk_data *data = NULL;
+    enum rvk_status status =
+        rvk_open_pictures((const char *const *)paths->items, (uint32_t)paths->count, &reading, &data);
+    if (status == RVK_OK) {
+        uint32_t count = rvk_get_data_info(data).count;
+        if (values.first >= count)
+            status = cli_fail(RVK_USAGE, "--first %u is behind the last of %u pictures", values.first, count);
+        else if (!values.count || values.count > count - values.first)
+            values.count = count - values.first;
+    }
+    if (status == RVK_OK)
+        status = load(cli, &model);
+    struct run run = {.first = values.first, .count = values.count};
+    run.output = (struct predict_output){.cli = cli,
+                                         .model = model,
+                                         .data = data,
+                                         .top = values.top ? values.top : 5,
+                                         .pictures = true,
+                                         .missing = missing,
+                                         .weights = values.weights,
+                                         .html = values.html};
+    if (status == RVK_OK)
+        status = predict(&run, model);
+    rvk_close_data(data);
+    rvk_free_model(model);
+    return status;
+}
+
+static enum rvk_status predict_pictures(struct cli *cli) {
+    struct paths paths = {0};
+    enum rvk_status status = find_paths(cli, &paths);
+    uint32_t missing = paths_drop_missing(&paths);
+    if (status == RVK_OK && paths.count == 0)
+        status = cli_fail(RVK_DATA, missing ? "none of the %u files exists" : "the list of files is empty", missing);
+    if (status == RVK_OK)
+        status = predict_paths(cli, &paths, missing);
+    paths_destroy(&paths);
+    return status;
+}
+
+static enum rvk_status run(struct cli *cli) {
+    if (!values.weights)
+        return cli_fail(RVK_USAGE, "predict needs --weights FILE");
+    bool pictures = cli->args.word_count > 0 || values.list;
+    if (pictures && values.data)
+        return cli_fail(RVK_USAGE, "predict takes files or --data, not both");
+    stop_install();
+    return pictures ? predict_pictures(cli) : predict_data(cli);
+}
+
 const struct command command_predict = {
     .name = "predict",
-    .summary = "what a trained model sees in single images",
+    .summary = "what a trained model sees in pictures",
+    .about =
+        "FILE is a JPEG or PNG file, a folder (all pictures in it and its folders), or - for a list of such names\n"
+        "on stdin. A picture that cannot be read is named and left out; the exit code is then 3, after all others\n"
+        "are done. Without FILE, images of a data set are shown with their true classes.\n\n"
+        "--json prints a line for each picture as soon as it is done, between one that says where it comes from\n"
+        "and one with totals; for images of a data set it prints one object.\n",
+    .words = "[FILE...]",
     .device = true,
     .groups = groups,
     .run = run,

@@ -16,14 +16,17 @@ static void copy(const uint8_t *image, struct rvk_data_info info, uint32_t facto
 }
 
 static enum rvk_status read_image(const struct rvk_data *data, uint32_t index, uint32_t side, struct picture *picture) {
-    const uint8_t *image = rvk_image(data, index);
     struct rvk_data_info info = rvk_get_data_info(data);
-    uint32_t factor = info.width < side ? side / info.width : 1;
+    uint32_t factor = !info.streamed && info.width < side ? side / info.width : 1;
     *picture = (struct picture){info.width * factor, info.height * factor, NULL};
+    if (info.streamed)
+        picture->width = picture->height = side;
     picture->pixels = malloc((size_t)3 * picture->width * picture->height);
     if (!picture->pixels)
         return cli_fail(RVK_MEMORY, "out of host memory for a thumbnail");
-    copy(image, info, factor, picture);
+    if (info.streamed)
+        return rvk_read_picture(data, index, side, picture->pixels);
+    copy(rvk_image(data, index), info, factor, picture);
     return RVK_OK;
 }
 

@@ -319,6 +319,6 @@ enum status source_tell_broken(struct source *source, uint32_t index) {
         return fail(STATUS_DATA, "%s; so more than %u of %zu pictures are broken", why, source->broken_limit,
                     source->count);
     source->broken_told++;
-    log_warn("%s; another picture takes its place", why);
+    log_warn("%s; it is left out", why);
     return STATUS_OK;
 }

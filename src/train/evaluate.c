@@ -1,10 +1,12 @@
 #include "train/evaluate.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "data/loader.h"
 #include "train/feed.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct fit evaluator_fit(const struct model *model, struct store *store, enum step_kind kind, uint32_t batch,
@@ -39,6 +41,7 @@ struct reader {
     const struct dataset *data;
     struct loader *loader; /* of a streamed set */
     uint32_t first, end, batch;
+    uint64_t waited_ns; /* for the loader */
 };
 
 /* Of images [first, first + count). */
@@ -67,7 +70,9 @@ static enum status read_batch(struct reader *reader, struct evaluator *evaluator
     struct dataset images = *reader->data;
     if (reader->loader) {
         struct loader_batch batch;
+        const uint64_t start = clock_ns();
         TRY(loader_next(reader->loader, &batch));
+        reader->waited_ns += clock_ns() - start;
         for (uint32_t i = 0; i < *count; i++)
             indices[i] = batch.indices[i] == UINT32_MAX ? FEED_EMPTY : i;
         images.images = batch.images;
@@ -153,7 +158,9 @@ enum status evaluator_run(struct evaluator *evaluator, const struct dataset *dat
     return status;
 }
 
-static enum status predict(struct evaluator *evaluator, struct reader *reader, float *probabilities) {
+/* `dense`: room for a batch of probabilities. */
+static enum status predict(struct evaluator *evaluator, struct reader *reader, evaluator_take *take, void *user,
+                           float *dense) {
     const struct step *step = &evaluator->step;
     const struct tensor *output = &step->graph.tensors[step->probabilities];
     uint32_t classes = output->shape.d[C], count;
@@ -161,18 +168,27 @@ static enum status predict(struct evaluator *evaluator, struct reader *reader, f
     while (reader->first < reader->end) {
         TRY(run_batch(reader, evaluator, &count, &indices));
         const float *row = plan_output(evaluator->plan, step->probabilities);
-        for (uint32_t i = 0; i < count; i++, row += tensor_row(output), probabilities += classes)
+        for (uint32_t i = 0; i < count; i++, row += tensor_row(output))
             for (uint32_t k = 0; k < classes; k++)
-                probabilities[k] = indices[i] == FEED_EMPTY ? NAN : row[k];
+                dense[(size_t)i * classes + k] = indices[i] == FEED_EMPTY ? NAN : row[k];
+        TRY(take(user, reader->first - count, count, dense));
     }
     return STATUS_OK;
 }
 
 enum status evaluator_predict(struct evaluator *evaluator, const struct dataset *data, uint32_t first, uint32_t count,
-                              float *probabilities) {
+                              evaluator_take *take, void *user, double *waited) {
+    const struct step *step = &evaluator->step;
+    const uint64_t start = clock_ns();
     struct reader reader;
-    TRY(open_reader(evaluator, data, first, count, &reader));
-    enum status status = predict(evaluator, &reader, probabilities);
+    float *dense;
+    TRY(memory_zeroed(shape_count(step->graph.tensors[step->probabilities].shape), sizeof *dense, &dense));
+    enum status status = open_reader(evaluator, data, first, count, &reader);
+    if (status == STATUS_OK)
+        status = predict(evaluator, &reader, take, user, dense);
+    if (waited)
+        *waited = (double)reader.waited_ns / fmax((double)(clock_ns() - start), 1);
     loader_destroy(reader.loader);
+    free(dense);
     return status;
 }

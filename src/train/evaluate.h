@@ -48,8 +48,15 @@ struct answer evaluate_answer(const float *logits, uint32_t classes, uint32_t ta
 CHECKED enum status evaluator_run(struct evaluator *evaluator, const struct dataset *data, uint32_t first,
                                   uint32_t count, struct evaluation *evaluation, struct answer *answers);
 
-/* With an evaluator of STEP_PREDICT: count x classes probabilities; NaN for a broken picture. */
+/* Takes count x classes probabilities, those of images [first, first + count); they live during the call. */
+typedef enum status evaluator_take(void *user, uint32_t first, uint32_t count, const float *probabilities);
+
+/*
+ * With an evaluator of STEP_PREDICT: `take` gets the probabilities of each batch as soon as they are there; NaN for a
+ * broken picture. What it returns other than STATUS_OK ends the prediction. *waited: share of the time in which the
+ * device waited for pictures of a streamed set; may be NULL.
+ */
 CHECKED enum status evaluator_predict(struct evaluator *evaluator, const struct dataset *data, uint32_t first,
-                                      uint32_t count, float *probabilities);
+                                      uint32_t count, evaluator_take *take, void *user, double *waited);
 
 #endif

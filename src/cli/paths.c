@@ -1,0 +1,76 @@
+#include "cli/paths.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum rvk_status paths_add(struct paths *paths, const char *path) {
+    enum status status = memory_grow(&paths->items, &paths->capacity, paths->count + 1, sizeof *paths->items);
+    if (status != STATUS_OK)
+        return (enum rvk_status)status;
+    char *copy = strdup(path);
+    if (!copy)
+        return cli_fail(RVK_MEMORY, "out of host memory for a list of files");
+    paths->items[paths->count++] = copy;
+    return RVK_OK;
+}
+
+static enum rvk_status read_lines(struct paths *paths, FILE *file, const char *name, int delimiter) {
+    enum rvk_status status = RVK_OK;
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t length;
+    while (status == RVK_OK && (length = getdelim(&line, &room, delimiter, file)) > 0) {
+        if (line[length - 1] == delimiter)
+            line[--length] = 0;
+        if (delimiter == '\n' && length && line[length - 1] == '\r')
+            line[--length] = 0;
+        if (*line)
+            status = paths_add(paths, line);
+    }
+    if (status == RVK_OK && ferror(file))
+        status = cli_fail(RVK_IO, "%s: %s", name, strerror(errno));
+    free(line);
+    return status;
+}
+
+enum rvk_status paths_read(struct paths *paths, const char *list, bool nul) {
+    bool is_stdin = strcmp(list, "-") == 0;
+    FILE *file = is_stdin ? stdin : fopen(list, "r");
+    if (!file)
+        return cli_fail(RVK_DATA, "%s: %s", list, strerror(errno));
+    enum rvk_status status = read_lines(paths, file, is_stdin ? "standard input" : list, nul ? 0 : '\n');
+    if (!is_stdin)
+        fclose(file);
+    return status;
+}
+
+uint32_t paths_drop_missing(struct paths *paths) {
+    uint32_t missing = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < paths->count; i++) {
+        struct stat found;
+        if (stat(paths->items[i], &found) == 0) {
+            paths->items[kept++] = paths->items[i];
+            continue;
+        }
+        fputs("resnet-vk: warning: ", stderr);
+        text_print(stderr, paths->items[i]);
+        fprintf(stderr, ": %s\n", strerror(errno));
+        free(paths->items[i]);
+        missing++;
+    }
+    paths->count = kept;
+    return missing;
+}
+
+void paths_destroy(struct paths *paths) {
+    for (size_t i = 0; i < paths->count; i++)
+        free(paths->items[i]);
+    free(paths->items);
+    *paths = (struct paths){0};
+}

@@ -1,0 +1,271 @@
+/* predict FILE...: lines, JSON and contact sheets for pictures, lists of them, broken ones among them, and Ctrl-C. */
+#include "pictures.h"
+
+#include "html.h"
+#include "program.h"
+
+#include <math.h>
+
+enum { CLASSES = 3, PICTURES = 7, SIDE = 8 };
+
+static const char *const class_names[CLASSES] = {"a,<i>&\"b'", "n02123045", "plain"};
+
+static const char *in_folder(const char *name) {
+    static char paths[4][160];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+#define WEIGHTS "--device cpu --weights %s/run/last.safetensors"
+
+/* A model that knows the classes by the names of their folders, and pictures of other shapes to show it. */
+static int set_up(void **state) {
+    char path[160];
+    if (make_folder(state) != 0)
+        return -1;
+    for (uint32_t i = 0; i < 24; i++) {
+        snprintf(path, sizeof path, "%s/data/%s/%u.png", folder, class_names[i % CLASSES], i);
+        write_picture(path, SIDE, SIDE, i % CLASSES, i);
+    }
+    for (uint32_t i = 0; i < PICTURES; i++) {
+        snprintf(path, sizeof path, "%s/shown/%s%u <&>.%s", folder, i % 2 ? "sub/" : "", i, i % 3 ? "jpg" : "png");
+        write_picture(path, 10 + 3 * i, 20, i, 100 + i);
+    }
+    return run(
+        "train --device cpu --model resnet8 --data folder:%s/data --batch 8 --epochs 1 --out %s/run >%s/log 2>&1",
+        folder, folder, folder);
+}
+
+static int count_lines(void) {
+    int lines = 0;
+    for (const char *c = output; *c; c++)
+        lines += *c == '\n';
+    return lines;
+}
+
+/* ---- text and JSON ---- */
+
+static void test_lines(void **state) {
+    (void)state;
+    assert_int_equal(run("predict %s/shown " WEIGHTS " 2>/dev/null", folder, folder), 0);
+    assert_int_equal(count_lines(), PICTURES);
+    size_t column = 0;
+    for (char *line = output, *end; *line; line = end + 1) {
+        end = strchr(line, '\n');
+        *end = 0;
+        const char *percent = strchr(line, '%');
+        assert_memory_equal(line, folder, strlen(folder));
+        assert_non_null(percent);
+        assert_true(column == 0 || column == (size_t)(percent - line)); /* aligned */
+        column = (size_t)(percent - line);
+        assert_non_null(strstr(line, "% tabby")); /* a synset by its name */
+        assert_non_null(strstr(line, class_names[0]));
+        assert_non_null(strstr(line, "% plain"));
+    }
+    assert_int_equal(run("predict %s/shown " WEIGHTS " --top 1 --first 2 --count 3 2>/dev/null", folder, folder), 0);
+    assert_int_equal(count_lines(), 3);
+    assert_null(strchr(output, ','));
+}
+
+static const char *text_of(json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    assert_non_null(text);
+    return text;
+}
+
+static double probability(json_t *picture, size_t place, json_int_t *class_index) {
+    json_t *item = json_array_get(json_object_get(picture, "top"), place);
+    *class_index = json_integer_value(json_object_get(item, "class"));
+    return json_number_value(json_object_get(item, "probability"));
+}
+
+/* The events between start and result, which the caller releases. */
+static void read_pictures(json_t *pictures[PICTURES]) {
+    json_t *start = line_json(0), *result = line_json(PICTURES + 1);
+    assert_int_equal(count_lines(), PICTURES + 2);
+    assert_string_equal(text_of(start, "command"), "predict");
+    assert_string_equal(text_of(start, "event"), "start");
+    assert_int_equal(json_integer_value(json_object_get(start, "pictures")), PICTURES);
+    assert_string_equal(text_of(result, "event"), "result");
+    assert_int_equal(json_integer_value(json_object_get(result, "pictures")), PICTURES);
+    assert_int_equal(json_integer_value(json_object_get(result, "broken")), 0);
+    for (int i = 0; i < PICTURES; i++)
+        pictures[i] = line_json(1 + i);
+    json_decref(start);
+    json_decref(result);
+}
+
+/* However many pictures make a batch, the same is said of each. */
+static void test_json(void **state) {
+    (void)state;
+    json_t *one[PICTURES], *many[PICTURES];
+    assert_int_equal(run("predict %s/shown " WEIGHTS " --json --batch 1 2>/dev/null", folder, folder), 0);
+    read_pictures(one);
+    assert_int_equal(run("predict %s/shown " WEIGHTS " --json --batch 4 2>/dev/null", folder, folder), 0);
+    read_pictures(many);
+    for (int i = 0; i < PICTURES; i++) {
+        double sum = 0, before = 1;
+        assert_string_equal(text_of(one[i], "file"), text_of(many[i], "file"));
+        assert_int_equal(json_array_size(json_object_get(one[i], "top")), CLASSES);
+        for (size_t place = 0; place < CLASSES; place++) {
+            json_int_t class_index[2];
+            double p = probability(one[i], place, &class_index[0]), q = probability(many[i], place, &class_index[1]);
+            assert_int_equal(class_index[0], class_index[1]);
+            assert_true(fabs(p - q) < 1e-6 && p <= before);
+            sum += p, before = p;
+        }
+        assert_true(fabs(sum - 1) < 1e-5);
+        json_decref(one[i]);
+        json_decref(many[i]);
+    }
+}
+
+/* ---- what cannot be read ---- */
+
+/* Fails unless exactly the line of this event is about the file. */
+static void expect_event(int line, const char *event, const char *file) {
+    json_t *json = line_json(line);
+    assert_string_equal(text_of(json, "event"), event);
+    if (!strstr(text_of(json, "file"), file))
+        fail_msg("event %d is about %s, not %s", line, text_of(json, "file"), file);
+    assert_true((json_object_get(json, "message") != NULL) == (strcmp(event, "broken") == 0));
+    json_decref(json);
+}
+
+static void test_broken(void **state) {
+    (void)state;
+    write_picture(in_folder("mixed/1.png"), 9, 9, 0, 1);
+    write_file(in_folder("mixed/2.jpg"), "\xFF\xD8\xFF\xE0 no picture", 15);
+    write_picture(in_folder("mixed/3.jpg"), 30, 30, 1, 3);
+    write_file(in_folder("mixed/4.png"), "", 0);
+    assert_int_equal(run("predict %s/mixed /nonexistent/5.png " WEIGHTS " --batch 2 --html %s/mixed.html 2>&1", folder,
+                         folder, folder),
+                     3);
+    expect(3, "/mixed/2.jpg: ");
+    expect(3, "/mixed/4.png: ");
+    expect(3, "/nonexistent/5.png: ");
+    expect(3, "/mixed/1.png   ");
+    expect(3, "/mixed/3.jpg   ");
+    expect(3, "resnet-vk: 3 of 5 pictures could not be read\n");
+    assert_int_equal(run("predict %s/mixed /nonexistent/5.png " WEIGHTS " --json 2>/dev/null", folder, folder), 3);
+    expect_event(1, "picture", "/mixed/1.png");
+    expect_event(2, "broken", "/mixed/2.jpg");
+    expect_event(3, "picture", "/mixed/3.jpg");
+    expect_event(4, "broken", "/mixed/4.png");
+    json_t *result = line_json(5);
+    assert_int_equal(json_integer_value(json_object_get(result, "status")), 3);
+    assert_int_equal(json_integer_value(json_object_get(result, "pictures")), 2);
+    assert_int_equal(json_integer_value(json_object_get(result, "broken")), 3);
+    json_decref(result);
+    assert_int_equal(run("predict /nonexistent/5.png " WEIGHTS " 2>&1", folder), 3);
+    expect(3, "none of the 1 files exists");
+}
+
+/* ---- lists ---- */
+
+static void test_lists(void **state) {
+    (void)state;
+    write_picture(in_folder("list/two\nlines.png"), 9, 9, 0, 1);
+    write_picture(in_folder("list/plain.png"), 9, 9, 0, 1);
+    assert_int_equal(run("predict - " WEIGHTS " --top 1 2>/dev/null <<'END'\n%s\r\n\n%s\nEND\n", folder,
+                         in_folder("list/plain.png"), in_folder("shown")),
+                     0);
+    assert_int_equal(count_lines(), 1 + PICTURES);
+    assert_memory_equal(output, in_folder("list/plain.png"), strlen(in_folder("list/plain.png")));
+    char line[1024];
+    snprintf(line, sizeof line,
+             "find %s/list -name '*.png' -print0 | sort -z | %s predict --list - --null --top 1 " WEIGHTS
+             " 2>/dev/null",
+             folder, PROGRAM, folder);
+    assert_int_equal(run_line(line), 0);
+    assert_int_equal(count_lines(), 2);
+    expect(0, "/list/two?lines.png"); /* a name does not end a line */
+    assert_int_equal(run("predict --list %s/none " WEIGHTS " 2>&1", folder, folder), 3);
+    expect(3, "/none: No such file");
+    assert_int_equal(run("predict --list - " WEIGHTS " 2>&1 </dev/null", folder), 3);
+    expect(3, "the list of files is empty");
+}
+
+/* ---- the contact sheet ---- */
+
+static int count_of(const char *text, const char *part) {
+    int count = 0;
+    for (; (text = strstr(text, part)) != NULL; text++)
+        count++;
+    return count;
+}
+
+static char *read_page(const char *name) {
+    uint8_t *bytes;
+    size_t size;
+    assert_int_equal(file_read(in_folder(name), 1 << 24, &bytes, &size), STATUS_OK);
+    html_check((char *)bytes);
+    return (char *)bytes;
+}
+
+static void test_page(void **state) {
+    (void)state;
+    assert_int_equal(run("predict %s/shown " WEIGHTS " --html %s/page.html 2>/dev/null", folder, folder, folder), 0);
+    char *page = read_page("page.html");
+    assert_int_equal(count_of(page, "<li>"), PICTURES);
+    assert_int_equal(count_of(page, "<img src=\"data:image/jpeg;base64,/9j/"), PICTURES);
+    assert_int_equal(count_of(page, "class=\"bar\""), PICTURES * CLASSES);
+    assert_int_equal(count_of(page, "<span>a,&lt;i&gt;&amp;&quot;b&#39;</span>"), PICTURES);
+    assert_non_null(strstr(page, "/shown/sub/1 &lt;&amp;&gt;.jpg</p>"));
+    free(page);
+    page = read_page("mixed.html"); /* of test_broken */
+    assert_int_equal(count_of(page, "<li>"), 4);
+    assert_int_equal(count_of(page, "<img"), 2);
+    assert_int_equal(count_of(page, "cannot be read"), 2);
+    free(page);
+    assert_int_equal(run("predict --count 4 " WEIGHTS " --html %s/data.html 2>/dev/null", folder, folder), 2);
+    assert_int_equal(run("predict --count 2 " WEIGHTS " --html %s/data.html 2>/dev/null", folder, folder), 0);
+    page = read_page("data.html"); /* images of a data set, with their true classes */
+    assert_int_equal(count_of(page, "<img"), 2);
+    assert_non_null(strstr(page, "<p>image 1: "));
+    free(page);
+    assert_int_equal(run("predict %s/shown " WEIGHTS " --html /nonexistent/a.html 2>&1", folder, folder), 8);
+}
+
+/* ---- stopping, usage ---- */
+
+/* Results come while pictures are still to be done, and a signal ends the program between two of them. */
+static void test_interrupt(void **state) {
+    (void)state;
+    char line[1024];
+    snprintf(line, sizeof line,
+             "yes '%s' | head -n 200000 | timeout --preserve-status -s INT 2 %s predict - --batch 1 --json " WEIGHTS
+             " >%s/lines 2>/dev/null",
+             in_folder("mixed/1.png"), PROGRAM, folder, folder);
+    assert_int_equal(run_line(line), 130);
+    snprintf(line, sizeof line, "tail -n 1 %s/lines; wc -l <%s/lines", folder, folder);
+    assert_int_equal(run_line(line), 0);
+    json_t *result = line_json(0);
+    long lines = strtol(strchr(output, '\n'), NULL, 10);
+    assert_string_equal(text_of(result, "event"), "result");
+    assert_int_equal(json_integer_value(json_object_get(result, "status")), 130);
+    assert_int_equal(json_integer_value(json_object_get(result, "pictures")), lines - 2);
+    assert_in_range(lines, 3, 200000);
+    json_decref(result);
+}
+
+static void test_usage(void **state) {
+    (void)state;
+    assert_int_equal(run("predict %s/shown 2>&1", folder), 2);
+    expect(2, "predict needs --weights FILE");
+    assert_int_equal(run("predict %s/shown --data generated " WEIGHTS " 2>&1", folder, folder), 2);
+    expect(2, "files or --data, not both");
+    assert_int_equal(run("predict %s/shown --first %d " WEIGHTS " 2>&1", folder, PICTURES, folder), 2);
+    expect(2, "is behind the last of 7 pictures");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines), cmocka_unit_test(test_json), cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_lists), cmocka_unit_test(test_page), cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_usage),
+    };
+    return cmocka_run_group_tests(tests, set_up, remove_folder);
+}
