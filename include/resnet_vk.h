@@ -323,6 +323,9 @@ struct rvk_train_options {
                            next one towards the head times this, above 0; 1 */
     double head_rate;   /* the learning rate of the head as a multiple, above 0; 1 */
 
+    bool
+        recompute;   /* less memory, more time: activations inside a block are computed again when its gradient needs
+                        them,   instead of kept. The weights are the same bit by bit. Belongs to the call, not to the run */
     const char *out; /* folder for last.safetensors, best.safetensors, log.jsonl, log.csv; NULL: nothing is written */
     bool overwrite;  /* replace the run that is in `out` */
     const char *resume; /* a checkpoint of a run: its options are used; only epochs (when not 0), out and what follows
@@ -538,6 +541,7 @@ struct rvk_bench_options {
     const char *phase;         /* "train" or "infer" */
     uint32_t batch;            /* 128 */
     uint32_t size;             /* height and width of the images: 32, for an ImageNet network 224 */
+    bool recompute;            /* as in rvk_train_options */
     const char *op;            /* instead of a model's step: this op on random data ... */
     const char *shape;         /* ... of this shape, as in rvk_verify_options ... */
     const char *form;          /* ... computed in this form; default: as a step would do it */

@@ -145,6 +145,7 @@ static enum status convert_options(const struct rvk_bench_options *options, stru
     step->batch = options->batch ? options->batch : 128;
     step->weight_decay = 5e-4;
     step->decay = DECAY_KERNELS;
+    step->recompute = options->recompute;
     TRY(find_phase(api_text(options->phase, "train"), &step->kind));
     if (step->kind == STEP_TRAIN)
         step->shift = 4, step->flip = true;

@@ -284,6 +284,7 @@ static enum status convert_step(const struct rvk_train_options *options, struct 
     step->weight_decay = options->weight_decay;
     step->decay = decay == 0 ? DECAY_ALL : DECAY_KERNELS;
     step->freeze_norm = options->freeze_norm;
+    step->recompute = options->recompute;
     step->layer_decay = options->layer_decay;
     step->head_rate = options->head_rate;
     return STATUS_OK;

@@ -20,6 +20,8 @@ static const struct option options[] = {
     OPTION(OPTION_CHOICE, "phase", bench.phase, "train|infer", "train", "what a step does", 0, 0),
     OPTION(OPTION_WHOLE, "batch", bench.batch, "N", "128", "images a step", 1, 65536),
     OPTION(OPTION_WHOLE, "size", bench.size, "N", NULL, "height and width of the images; default: the model's", 8, 512),
+    OPTION(OPTION_FLAG, "recompute", bench.recompute, NULL, NULL,
+           "train: compute activations inside blocks twice instead of keeping them", 0, 0),
     OPTION(OPTION_TEXT, "op", bench.op, "NAME", NULL, "one op instead of a model's step, see 'resnet-vk verify'", 0, 0),
     OPTION(OPTION_TEXT, "shape", bench.shape, "TEXT", NULL, "of the op: \"x=128x32x32x16 weight=3x3x16x16 pad_top=1\"",
            0, 0),

@@ -80,6 +80,8 @@ static const struct option run_options[] = {
     END,
 };
 static const struct option call_options[] = {
+    OPTION(OPTION_FLAG, "recompute", train.recompute, NULL, NULL,
+           "less memory, more time: activations inside blocks are computed twice instead of kept", 0, 0),
     OPTION(OPTION_TEXT, "out", train.out, "DIR", NULL,
            "folder for checkpoints (last, best), logs (jsonl, csv) and learning curves (svg)", 0, 0),
     OPTION(OPTION_FLAG, "overwrite", train.overwrite, NULL, NULL, "replace the run that is in --out", 0, 0),

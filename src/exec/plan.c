@@ -155,7 +155,7 @@ static enum status locate(struct plan *plan) {
             range->bytes = tensor_bytes(tensor);
             TRY(store_get(plan->store, tensor->name, range->bytes, &range->buffer));
             plan->numbers.persistent_bytes += range->bytes;
-        } else {
+        } else if (plan->blocks[t].bytes) {
             *range = arena_range(plan, &plan->blocks[t]);
         }
     }

@@ -38,8 +38,8 @@ void schedule_lifetimes(const struct graph *graph, struct block *blocks) {
         for (int k = 0; k < OP_OUTPUTS; k++)
             touch_always(graph, blocks, graph->nodes[i].out[k]);
     for (size_t t = 0; t < graph->tensor_count; t++)
-        if (blocks[t].last == UINT32_MAX)
-            blocks[t].last = 0;
+        if (blocks[t].last == UINT32_MAX) /* handed from one node to the next, or of a node that was removed */
+            blocks[t] = (struct block){0};
 }
 
 static int by_size(const void *a, const void *b) {

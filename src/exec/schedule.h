@@ -15,8 +15,8 @@ struct block {
 
 /*
  * Fills first and last for every root of the graph (an array of tensor_count blocks; bytes is 0 for views and for roots
- * that are not temporaries). A temporary that no node writes first is alive from the start; one that is never read dies
- * where it was written. What the graph's opening computes is alive for good.
+ * that are not temporaries, or that no node touches). A temporary that no node writes first is alive from the start;
+ * one that is never read dies where it was written. What the graph's opening computes is alive for good.
  */
 void schedule_lifetimes(const struct graph *graph, struct block *blocks);
 

@@ -1,6 +1,7 @@
 #include "ir/graph.h"
 
 #include "base/memory.h"
+#include "ir/repeat.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -38,6 +39,13 @@ void graph_scope(struct graph *graph, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(graph->scope, sizeof graph->scope, format, arguments);
     va_end(arguments);
+}
+
+void graph_segment(struct graph *graph, bool open) {
+    uint32_t last = 0;
+    for (size_t i = 0; i < graph->node_count; i++)
+        last = MAX(last, graph->nodes[i].segment);
+    graph->segment = open ? last + 1 : 0;
 }
 
 static tensor_id add_tensor(struct graph *graph, const struct tensor *tensor) {
@@ -167,7 +175,7 @@ tensor_id graph_apply(struct graph *graph, const char *op, const tensor_id input
                       const struct attribute attributes[]) {
     if (graph->status != STATUS_OK)
         return TENSOR_NONE;
-    struct node node = {.op = op_find(op)};
+    struct node node = {.op = op_find(op), .segment = graph->segment};
     if (!node.op)
         return graph_fail(graph, STATUS_USAGE, "there is no op called %s", op);
     memcpy(node.scope, graph->scope, sizeof node.scope);
@@ -196,7 +204,18 @@ static void mark_needed(const struct graph *graph, size_t node_count, const tens
     }
 }
 
-static void append_backward(struct graph *graph, const struct node *node, const bool *needed, tensor_id *gradients) {
+/* The node with the values that hold now what its own held. */
+static struct node read_now(const struct node *node, const tensor_id *now) {
+    struct node moved = *node;
+    for (int j = 0; j < OP_INPUTS; j++)
+        moved.in[j] = node->in[j] == TENSOR_NONE ? TENSOR_NONE : now[node->in[j]];
+    for (int k = 0; k < OP_OUTPUTS; k++)
+        moved.out[k] = node->out[k] == TENSOR_NONE ? TENSOR_NONE : now[node->out[k]];
+    return moved;
+}
+
+static void append_backward(struct graph *graph, const struct node *node, const tensor_id *now, const bool *needed,
+                            tensor_id *gradients) {
     tensor_id dout[OP_OUTPUTS], din[OP_INPUTS];
     bool need[OP_INPUTS] = {false}, any_out = false, any_in = false;
     for (int k = 0; k < OP_OUTPUTS; k++) {
@@ -210,14 +229,30 @@ static void append_backward(struct graph *graph, const struct node *node, const 
     }
     if (!any_out || !any_in || !node->op->gradient)
         return;
+    struct node moved = read_now(node, now);
     graph_scope(graph, "%s", node->scope);
-    node->op->gradient(graph, node, dout, need, din);
+    node->op->gradient(graph, &moved, dout, need, din);
     for (int j = 0; j < OP_INPUTS; j++) {
         if (!need[j] || din[j] == TENSOR_NONE)
             continue;
         tensor_id *sum = &gradients[node->in[j]];
         *sum = *sum == TENSOR_NONE ? din[j] : graph_apply(graph, "add", OPERANDS(*sum, din[j]), NULL);
     }
+}
+
+/* Appends the backward nodes of the first `forward` nodes, from the last to the first. */
+static void walk_back(struct graph *graph, size_t forward, tensor_id *now, const bool *needed, tensor_id *gradients) {
+    uint32_t segment = 0;
+    graph_segment(graph, false);
+    for (size_t i = forward; i-- > 0 && graph->status == STATUS_OK;) {
+        struct node node = graph->nodes[i];
+        if (graph->recompute && node.segment && node.segment != segment)
+            repeat_segment(graph, i, forward, now);
+        segment = node.segment;
+        append_backward(graph, &node, now, needed, gradients);
+    }
+    if (graph->recompute)
+        repeat_trim(graph, forward);
 }
 
 void graph_gradient(struct graph *graph, tensor_id value, tensor_id seed, const tensor_id wanted[], size_t count,
@@ -228,16 +263,16 @@ void graph_gradient(struct graph *graph, tensor_id value, tensor_id seed, const 
         return;
     size_t forward = graph->node_count, tensors = graph->tensor_count;
     bool *needed = calloc(tensors, sizeof *needed);
-    tensor_id *gradients = malloc(tensors * sizeof *gradients);
+    tensor_id *gradients = malloc(2 * tensors * sizeof *gradients);
     if (needed && gradients) {
-        for (size_t t = 0; t < tensors; t++)
+        tensor_id *now = gradients + tensors;
+        for (size_t t = 0; t < tensors; t++) {
             gradients[t] = TENSOR_NONE;
+            now[t] = (tensor_id)t;
+        }
         gradients[value] = seed;
         mark_needed(graph, forward, wanted, count, needed);
-        for (size_t i = forward; i-- > 0 && graph->status == STATUS_OK;) {
-            struct node node = graph->nodes[i];
-            append_backward(graph, &node, needed, gradients);
-        }
+        walk_back(graph, forward, now, needed, gradients);
         for (size_t i = 0; i < count; i++)
             gradient[i] = gradients[wanted[i]];
         graph_scope(graph, "%s", "");

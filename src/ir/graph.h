@@ -14,6 +14,8 @@ struct node {
     char scope[64]; /* where in the model: "layer1.0.conv1"; for reports */
     tensor_id in[OP_INPUTS], out[OP_OUTPUTS];
     double attribute[OP_ATTRIBUTES];
+    uint32_t segment; /* see graph_segment; 0: of none */
+    bool repeated;    /* computes once more what a node of the forward pass did; see ir/repeat.h */
 };
 
 struct graph {
@@ -23,6 +25,8 @@ struct graph {
     size_t node_count, node_capacity;
     size_t opening; /* the first so many nodes depend on values only that no node writes; see graph_hoist */
     char scope[64];
+    uint32_t segment; /* that new nodes belong to */
+    bool recompute;   /* graph_gradient computes the values of segments again instead of keeping them */
     enum status status;
     char message[512]; /* the sentence of the first failure */
 };
@@ -38,6 +42,9 @@ tensor_id graph_fail(struct graph *graph, enum status status, const char *format
 
 /* Sets the scope that new nodes get. */
 void graph_scope(struct graph *graph, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* New nodes form a segment with each other, until the next call; with `open` false they belong to none. */
+void graph_segment(struct graph *graph, bool open);
 
 /* A root value without a producer: input, persistent, or a temporary that somebody else writes. */
 tensor_id graph_tensor(struct graph *graph, const char *name, enum dtype dtype, struct shape shape,
@@ -73,7 +80,7 @@ void graph_call(const struct graph *graph, size_t index, struct call *call);
 /*
  * Appends the backward nodes. `value` with gradient `seed` (same shape) is the root; on return gradient[i] is the
  * gradient of wanted[i], TENSOR_NONE where `value` does not depend on it. Several uses of a value are summed by "add"
- * nodes.
+ * nodes. With graph->recompute, each segment is computed again before its gradient (ir/repeat.h).
  */
 void graph_gradient(struct graph *graph, tensor_id value, tensor_id seed, const tensor_id wanted[], size_t count,
                     tensor_id gradient[]);

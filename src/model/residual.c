@@ -68,6 +68,7 @@ static tensor_id bottleneck_v2(struct builder *builder, tensor_id x, uint32_t wi
 static tensor_id stem(struct builder *builder, tensor_id x) {
     uint32_t filters = builder->model->options.filters;
     bool small = !builder->model->family->large;
+    graph_segment(builder->graph, true);
     struct kernel kernel = small ? KERNEL("conv1", 3, filters, 1) : KERNEL("conv1", 7, filters, 2);
     x = layer_convolution_norm(builder, x, kernel, "bn1", TENSOR_ABSENT, true);
     return small ? x : layer_max_pool(builder, x, (struct kernel){.name = "maxpool", .size = 3, .stride = 2});
@@ -80,12 +81,14 @@ static tensor_id head(struct builder *builder, tensor_id x) {
 }
 
 static void enter_block(struct builder *builder, uint32_t stage, uint32_t block) {
+    graph_segment(builder->graph, true);
     snprintf(builder->prefix, sizeof builder->prefix, "layer%u.%u.", stage + 1, block);
     builder->group = stage + 1;
 }
 
 /* What follows is the head. */
 static void leave_blocks(struct builder *builder) {
+    graph_segment(builder->graph, false);
     builder->prefix[0] = '\0';
     builder->group++;
 }

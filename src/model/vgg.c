@@ -11,6 +11,7 @@ static tensor_id features(struct builder *builder, tensor_id x) {
     char name[16], norm[16];
     snprintf(builder->prefix, sizeof builder->prefix, "features.");
     for (int stage = 0; stage < MODEL_STAGES; stage++, builder->group++) {
+        graph_segment(builder->graph, true);
         for (uint32_t i = 0; i < model->blocks[stage]; i++) {
             struct kernel kernel = {name, 3, model->options.filters * widths[stage], 1, 1, true};
             snprintf(name, sizeof name, "%u", layer);
@@ -22,6 +23,7 @@ static tensor_id features(struct builder *builder, tensor_id x) {
         snprintf(name, sizeof name, "%u", layer++);
         x = layer_max_pool(builder, x, (struct kernel){.name = name, .size = 2, .stride = 2});
     }
+    graph_segment(builder->graph, false);
     builder->prefix[0] = '\0';
     return x;
 }

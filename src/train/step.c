@@ -277,6 +277,7 @@ static void build(const struct model *model, struct step *step) {
     step->network.indices = step->indices;
     step->network.frozen = options->frozen;
     step->network.freeze_norm = options->freeze_norm;
+    graph->recompute = options->recompute;
     model_forward(model, graph, step->x, options->kind == STEP_TRAIN, &step->network);
     step->logits = step->network.logits;
     if (options->keep_logits)

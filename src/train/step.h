@@ -57,6 +57,8 @@ struct step_options {
                            this; 1: one rate for all */
     double head_rate;   /* learning rate of the last group as a multiple of what it would be otherwise; 1 */
 
+    bool recompute; /* training: the inner values of each block are computed again in the backward pass instead of kept;
+                       what the step computes is the same bit by bit */
     bool keep_logits;         /* make the logits an output of the step */
     bool keep_input_gradient; /* training from direct inputs: make the gradient of x an output of the step */
 };
