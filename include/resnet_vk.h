@@ -323,9 +323,9 @@ struct rvk_train_options {
                            next one towards the head times this, above 0; 1 */
     double head_rate;   /* the learning rate of the head as a multiple, above 0; 1 */
 
-    bool
-        recompute;   /* less memory, more time: activations inside a block are computed again when its gradient needs
-                        them,   instead of kept. The weights are the same bit by bit. Belongs to the call, not to the run */
+    /* Less memory, more time: activations inside a block are computed again when its gradient needs them, instead of
+     * kept. The weights are the same bit by bit. Belongs to the call, not to the run. */
+    bool recompute;
     const char *out; /* folder for last.safetensors, best.safetensors, log.jsonl, log.csv; NULL: nothing is written */
     bool overwrite;  /* replace the run that is in `out` */
     const char *resume; /* a checkpoint of a run: its options are used; only epochs (when not 0), out and what follows
