@@ -16,52 +16,78 @@
 
 enum { FRACTION_BITS = 22, SIDE_LIMIT = 65535 };
 
-/* What the output pixels of one axis are made of: pixel i is the sum of weights[i * taps + t] * source[first[i] + t]
- * over the first count[i] of its t. */
+/*
+ * What the output pixels of one axis are made of: pixel i is the sum of weights[i * taps + t] * source[first[i] + t]
+ * over all t < taps. All have as many taps as the widest, so that loops over them have one length; others are zero.
+ */
 struct filter {
     uint32_t taps;
-    uint32_t *first, *count;
+    uint32_t *first;
     int32_t *weights;
 };
 
 static void filter_destroy(struct filter *filter) {
     free(filter->first);
-    free(filter->count);
     free(filter->weights);
 }
 
-/* One output pixel whose middle is `middle`; `wide` = f, `scratch` has room for the weights. */
-static void weigh(struct filter *filter, uint32_t i, double middle, double wide, uint32_t in_size, double *scratch) {
-    double sum = 0;
-    int32_t low = (int32_t)(middle - wide + 0.5), high = (int32_t)(middle + wide + 0.5);
-    uint32_t first = (uint32_t)MAX(low, 0), end = MIN((uint32_t)high, in_size);
-    for (uint32_t t = 0; t < end - first; t++) {
-        double distance = fabs((t + first - middle + 0.5) * (1 / wide));
-        scratch[t] = distance < 1 ? 1 - distance : 0;
-        sum += scratch[t];
-    }
-    for (uint32_t t = 0; t < end - first; t++)
-        filter->weights[(size_t)i * filter->taps + t] =
-            (int32_t)(0.5 + (sum != 0 ? scratch[t] / sum : scratch[t]) * (1 << FRACTION_BITS));
-    filter->first[i] = first;
-    filter->count[i] = end - first;
+/* An axis on which [low, high) of in_size pixels become out_size pixels. */
+struct axis {
+    uint32_t in_size;
+    double low, scale, wide; /* wide: half the triangle's width */
+};
+
+static struct axis make_axis(uint32_t in_size, float low, float high, uint32_t out_size) {
+    double scale = (double)(high - low) / out_size;
+    return (struct axis){in_size, (double)low, scale, fmax(scale, 1)};
 }
 
-/* For output pixels [begin, begin + count) of an axis that scales [low, high) of in_size pixels to out_size pixels. */
-static enum status filter_create(struct filter *filter, uint32_t in_size, float low, float high, uint32_t out_size,
-                                 uint32_t begin, uint32_t count) {
-    double scale = (double)(high - low) / out_size, wide = fmax(scale, 1);
+struct span {
+    uint32_t first, end;
+};
+
+static double middle_of(const struct axis *axis, uint32_t i) {
+    return axis->low + (i + 0.5) * axis->scale;
+}
+
+/* The source pixels that output pixel i sees. */
+static struct span find_span(const struct axis *axis, uint32_t i) {
+    int32_t low = (int32_t)(middle_of(axis, i) - axis->wide + 0.5);
+    int32_t high = (int32_t)(middle_of(axis, i) + axis->wide + 0.5);
+    return (struct span){(uint32_t)MAX(low, 0), MIN((uint32_t)high, axis->in_size)};
+}
+
+/* The weights of output pixel i; `scratch` has room for them. */
+static void weigh(const struct axis *axis, uint32_t i, double *scratch, int32_t *weights) {
+    struct span span = find_span(axis, i);
+    double sum = 0;
+    for (uint32_t j = span.first; j < span.end; j++) {
+        double distance = fabs((j - middle_of(axis, i) + 0.5) * (1 / axis->wide));
+        scratch[j - span.first] = distance < 1 ? 1 - distance : 0;
+        sum += scratch[j - span.first];
+    }
+    for (uint32_t t = 0; t < span.end - span.first; t++)
+        weights[t] = (int32_t)(0.5 + (sum != 0 ? scratch[t] / sum : scratch[t]) * (1 << FRACTION_BITS));
+}
+
+/* For output pixels [begin, begin + count). */
+static enum status filter_create(struct filter *filter, const struct axis *axis, uint32_t begin, uint32_t count) {
     double *scratch = NULL;
-    filter->taps = 2 * (uint32_t)ceil(wide) + 1;
+    filter->taps = 1;
+    for (uint32_t i = 0; i < count; i++) {
+        struct span span = find_span(axis, begin + i);
+        filter->taps = MAX(filter->taps, span.end - span.first);
+    }
     enum status status = memory_zeroed(filter->taps, sizeof *scratch, &scratch);
     if (status == STATUS_OK)
         status = memory_zeroed(count, sizeof *filter->first, &filter->first);
     if (status == STATUS_OK)
-        status = memory_zeroed(count, sizeof *filter->count, &filter->count);
-    if (status == STATUS_OK)
         status = memory_zeroed((size_t)count * filter->taps, sizeof *filter->weights, &filter->weights);
-    for (uint32_t i = 0; status == STATUS_OK && i < count; i++)
-        weigh(filter, i, low + (begin + i + 0.5) * scale, wide, in_size, scratch);
+    for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
+        uint32_t first = find_span(axis, begin + i).first;
+        filter->first[i] = MIN(first, axis->in_size - filter->taps);
+        weigh(axis, begin + i, scratch, filter->weights + (size_t)i * filter->taps + (first - filter->first[i]));
+    }
     free(scratch);
     return status;
 }
@@ -72,12 +98,13 @@ static uint8_t to_byte(int32_t sum) {
     return (uint8_t)(value > 255 ? 255 : value);
 }
 
-static void scale_row(const uint8_t *in, const struct filter *filter, uint32_t width, uint8_t *out) {
-    for (uint32_t x = 0; x < width; x++, out += 3) {
-        const int32_t *weight = filter->weights + (size_t)x * filter->taps;
+static inline void scale_row_by(uint32_t taps, const uint8_t *in, const struct filter *filter, uint32_t width,
+                                uint8_t *out) {
+    const int32_t *weight = filter->weights;
+    for (uint32_t x = 0; x < width; x++, out += 3, weight += taps) {
         const uint8_t *pixel = in + (size_t)3 * filter->first[x];
         int32_t red = 1 << (FRACTION_BITS - 1), green = red, blue = red;
-        for (uint32_t t = 0; t < filter->count[x]; t++, pixel += 3) {
+        for (uint32_t t = 0; t < taps; t++, pixel += 3) {
             red += weight[t] * pixel[0];
             green += weight[t] * pixel[1];
             blue += weight[t] * pixel[2];
@@ -88,11 +115,28 @@ static void scale_row(const uint8_t *in, const struct filter *filter, uint32_t w
     }
 }
 
-static void scale_column(const uint8_t *in, size_t stride, const int32_t *weights, uint32_t count, size_t bytes,
+/* Known lengths are unrolled: enlarging has 2 taps, reducing to two thirds 3. */
+static void scale_row(const uint8_t *in, const struct filter *filter, uint32_t width, uint8_t *out) {
+    switch (filter->taps) {
+    case 2:
+        scale_row_by(2, in, filter, width, out);
+        break;
+    case 3:
+        scale_row_by(3, in, filter, width, out);
+        break;
+    case 4:
+        scale_row_by(4, in, filter, width, out);
+        break;
+    default:
+        scale_row_by(filter->taps, in, filter, width, out);
+    }
+}
+
+static void scale_column(const uint8_t *in, size_t stride, const int32_t *weights, uint32_t taps, size_t bytes,
                          int32_t *sums, uint8_t *out) {
     for (size_t i = 0; i < bytes; i++)
         sums[i] = 1 << (FRACTION_BITS - 1);
-    for (uint32_t t = 0; t < count; t++, in += stride)
+    for (uint32_t t = 0; t < taps; t++, in += stride)
         for (size_t i = 0; i < bytes; i++)
             sums[i] += weights[t] * in[i];
     for (size_t i = 0; i < bytes; i++)
@@ -102,7 +146,7 @@ static void scale_column(const uint8_t *in, size_t stride, const int32_t *weight
 static enum status scale(const struct view *in, const struct filter *across, const struct filter *down,
                          struct window window, uint8_t *out, size_t out_stride) {
     uint32_t first = down->first[0], last = window.height - 1;
-    uint32_t rows = down->first[last] + down->count[last] - first;
+    uint32_t rows = down->first[last] + down->taps - first;
     size_t bytes = (size_t)3 * window.width;
     uint8_t *between = NULL;
     int32_t *sums = NULL;
@@ -114,7 +158,7 @@ static enum status scale(const struct view *in, const struct filter *across, con
             scale_row(in->pixels + (first + y) * in->stride, across, window.width, between + y * bytes);
         for (uint32_t y = 0; y < window.height; y++)
             scale_column(between + (down->first[y] - first) * bytes, bytes, down->weights + (size_t)y * down->taps,
-                         down->count[y], bytes, sums, out + y * out_stride);
+                         down->taps, bytes, sums, out + y * out_stride);
     }
     free(between);
     free(sums);
@@ -131,9 +175,11 @@ enum status resize_view(const struct view *in, struct box box, uint32_t width, u
           box.y1 <= (float)in->height))
         return fail(STATUS_USAGE, "the box (%g, %g, %g, %g) is no part of a picture of %ux%u pixels", (double)box.x0,
                     (double)box.y0, (double)box.x1, (double)box.y1, in->width, in->height);
-    enum status status = filter_create(&across, in->width, box.x0, box.x1, width, window.left, window.width);
+    const struct axis x = make_axis(in->width, box.x0, box.x1, width);
+    const struct axis y = make_axis(in->height, box.y0, box.y1, height);
+    enum status status = filter_create(&across, &x, window.left, window.width);
     if (status == STATUS_OK)
-        status = filter_create(&down, in->height, box.y0, box.y1, height, window.top, window.height);
+        status = filter_create(&down, &y, window.top, window.height);
     if (status == STATUS_OK)
         status = scale(in, &across, &down, window, out, out_stride);
     filter_destroy(&across);
