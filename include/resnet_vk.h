@@ -142,11 +142,14 @@ enum rvk_status rvk_describe_model(const char *name, const char *style, struct r
 
 struct rvk_data;
 
-/* How pictures of a streamed data set are read; nothing of this changes a number. */
+/* How pictures of a streamed data set are read; nothing of this changes a number in evaluation and prediction. */
 struct rvk_data_options {
     uint32_t decode_threads; /* 0: one for each processor */
     uint32_t broken;         /* so many broken pictures are named and passed over, one more is RVK_DATA; 0: 10, or one
                                 of a hundred; RVK_BROKEN_NONE: none */
+    const char *cache; /* "thumbnails": pictures that were scaled once are kept, in the user's cache folder, at the
+                          size from which they are cut (3 x 256 x 256 bytes or more for images of 224 x 224).
+                          "thumbnails:DIR": in this folder. NULL: no cache */
 };
 #define RVK_BROKEN_NONE UINT32_MAX
 
@@ -266,6 +269,7 @@ struct rvk_train_options {
     double validation_split; /* the last share of the training set is kept for validation; 0: none */
     uint32_t size;           /* height and width of the images of a streamed set. 0: those of its pictures, where they
                                 are squares of one size (by the first 64), otherwise the model's usual ones */
+    const char *cache;       /* see rvk_data_options. Random parts are then cut out of pictures that were scaled */
     const char *normalize; /* "channel": mean and deviation of each channel; "pixel": mean of each pixel, /255 (both of
                               a streamed set by its first 1,000 pictures); "imagenet": the mean and deviation that are
                               usual for ImageNet; "auto": imagenet for a streamed set, else channel. With

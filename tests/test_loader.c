@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <sys/wait.h>
 #include <time.h>
 
 #include "pictures.h"
@@ -28,7 +29,7 @@ static uint32_t warning_count(void) {
 }
 
 static const char *path_of(const char *name) {
-    static char path[256];
+    static char path[400];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return path;
 }
@@ -286,6 +287,96 @@ static void the_weights_depend_on_changes(void **state) {
     assert_non_null(strstr(rvk_message(), "so more than 0 of 40 pictures are broken"));
 }
 
+/* ---- thumbnails ---- */
+
+/* Every picture of a set, as for evaluation; `training`: as for training. */
+static uint8_t *view_all(struct dataset *set, bool training) {
+    uint8_t *images = calloc(set->count, 3 * SIZE * SIZE);
+    const struct view view = {.size = SIZE, .augment = training ? &picture_augment_defaults : NULL};
+    assert_non_null(images);
+    for (uint32_t i = 0; i < set->count; i++)
+        assert_int_equal(view_picture(set->source, i, &view, images + (size_t)i * 3 * SIZE * SIZE), STATUS_OK);
+    return images;
+}
+
+static void expect_views(struct dataset *set, bool training, const uint8_t *expected) {
+    uint8_t *images = view_all(set, training);
+    assert_memory_equal(images, expected, (size_t)set->count * 3 * SIZE * SIZE);
+    free(images);
+}
+
+/* The number of entries in the cache folder, of which each matches `pattern` of find. */
+static int count_entries(const char *pattern) {
+    char line[512];
+    snprintf(line, sizeof line, "exit $(find %s/cache -type f %s | wc -l)", folder, pattern);
+    int status = system(line);
+    return WEXITSTATUS(status);
+}
+
+static void run_in_cache(const char *command) {
+    char line[512];
+    snprintf(line, sizeof line, "cd %s/cache && %s", folder, command);
+    assert_int_equal(system(line), 0);
+}
+
+static void thumbnails_give_the_same_evaluation(void **state) {
+    (void)state;
+    char spec[300];
+    struct dataset plain = open_set("sound", 1), cached = open_set("sound", 1);
+    snprintf(spec, sizeof spec, "thumbnails:%s/cache", folder);
+    assert_int_equal(thumbnails_open(spec, &cached.source->thumbnails), STATUS_OK);
+    uint8_t *expected = view_all(&plain, false), *crops = view_all(&plain, true);
+    expect_views(&cached, false, expected); /* made */
+    assert_int_equal(count_entries(""), 40);
+    run_in_cache("find . -type f -exec touch -d 2001-01-01 {} +");
+    expect_views(&cached, false, expected); /* read */
+    assert_int_equal(count_entries("-not -newermt 2002-01-01"), 40);
+    uint8_t *small_crops = view_all(&cached, true);
+    assert_memory_not_equal(small_crops, crops, (size_t)plain.count * 3 * SIZE * SIZE);
+    expect_views(&cached, true, small_crops);
+    assert_int_equal(count_entries("-not -newermt 2002-01-01"), 40);
+    free(small_crops);
+    free(crops);
+    free(expected);
+    dataset_destroy(&plain);
+    dataset_destroy(&cached);
+}
+
+/* A damaged entry, one of an older file, and one that cannot be written. */
+static void thumbnails_are_made_again(void **state) {
+    (void)state;
+    char spec[300];
+    struct dataset plain = open_set("sound", 1), cached = open_set("sound", 1);
+    snprintf(spec, sizeof spec, "thumbnails:%s/cache", folder);
+    assert_int_equal(thumbnails_open(spec, &cached.source->thumbnails), STATUS_OK);
+    uint8_t *expected = view_all(&plain, false);
+    run_in_cache("for f in $(find . -type f | head -30); do n=$((n + 1)); "
+                 "if [ $((n % 3)) = 0 ]; then : >$f; elif [ $((n % 3)) = 1 ]; then truncate -s -1 $f; "
+                 "else printf X | dd of=$f bs=1 seek=$((n + 8)) conv=notrunc 2>/dev/null; fi; done");
+    expect_views(&cached, false, expected);
+    run_in_cache("find . -type f -exec touch -d 2001-01-01 {} +");
+    expect_views(&cached, false, expected);
+    assert_int_equal(count_entries("-not -newermt 2002-01-01"), 40); /* all are sound again */
+    const char *name = cached.source->items[0].name;
+    char path[300];
+    snprintf(path, sizeof path, "sound/%s", name);
+    write_picture(path_of(path), 50, 50, 3, 1234);
+    free(expected);
+    expected = view_all(&plain, false);
+    expect_views(&cached, false, expected);
+    free(cached.source->thumbnails);
+    cached.source->thumbnails = strdup(path_of("run/none"));
+    warnings[0] = 0;
+    expect_views(&cached, false, expected);
+    source_tell_uncached(cached.source);
+    source_tell_uncached(cached.source);
+    assert_int_equal(warning_count(), 1);
+    assert_non_null(strstr(warnings, "thumbnails cannot be kept"));
+    free(expected);
+    dataset_destroy(&plain);
+    dataset_destroy(&cached);
+}
+
 /* ---- a trained model ---- */
 
 static void pictures_are_evaluated_and_predicted(void **state) {
@@ -365,6 +456,8 @@ int main(void) {
         cmocka_unit_test(the_rate_of_the_loader_alone_is_measured),
         cmocka_unit_test(the_weights_do_not_depend_on_threads_or_interruptions),
         cmocka_unit_test(the_weights_depend_on_changes),
+        cmocka_unit_test(thumbnails_give_the_same_evaluation),
+        cmocka_unit_test(thumbnails_are_made_again),
         cmocka_unit_test(pictures_are_evaluated_and_predicted),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

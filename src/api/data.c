@@ -17,6 +17,8 @@ static enum status adapt(struct rvk_data *data, const struct rvk_data_options *o
         source->threads = options->decode_threads;
         if (options->broken)
             source->broken_limit = options->broken == RVK_BROKEN_NONE ? 0 : options->broken;
+        if (options->cache)
+            TRY(thumbnails_open(options->cache, &source->thumbnails));
     }
     return dataset_choose_size(&data->set, 0, 0);
 }

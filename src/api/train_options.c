@@ -69,18 +69,19 @@ struct field {
     { #name, FIELD_##type, offsetof(struct rvk_train_options, name) }
 /* The options that belong to the run and not to one call. */
 static const struct field fields[] = {
-    FIELD(TEXT, model),           FIELD(TEXT, style),           FIELD(TEXT, data),
-    FIELD(WHOLE, train_limit),    FIELD(WHOLE, test_limit),     FIELD(REAL, validation_split),
-    FIELD(TEXT, normalize),       FIELD(TEXT, augment),         FIELD(WHOLE, shift),
-    FIELD(WHOLE, size),           FIELD(WHOLE, epochs),         FIELD(WHOLE, batch),
-    FIELD(WHOLE, eval_batch),     FIELD(WHOLE, seed),           FIELD(TEXT, optimizer),
-    FIELD(REAL, learning_rate),   FIELD(REAL, momentum),        FIELD(BOOL, nesterov),
-    FIELD(REAL, weight_decay),    FIELD(TEXT, decay),           FIELD(TEXT, schedule),
-    FIELD(REAL, warmup),          FIELD(REAL, factor),          FIELD(TEXT, drops),
-    FIELD(WHOLE, patience),       FIELD(REAL, label_smoothing), FIELD(WHOLE, early_stop),
-    FIELD(REAL, target_accuracy), FIELD(WHOLE, accumulate),     FIELD(TEXT, freeze_until),
-    FIELD(BOOL, freeze_norm),     FIELD(REAL, layer_decay),     FIELD(REAL, head_rate),
-    FIELD(TEXT, weights),         FIELD(REAL, mixup),           FIELD(REAL, cutmix),
+    FIELD(TEXT, model),        FIELD(TEXT, style),           FIELD(TEXT, data),
+    FIELD(WHOLE, train_limit), FIELD(WHOLE, test_limit),     FIELD(REAL, validation_split),
+    FIELD(TEXT, normalize),    FIELD(TEXT, augment),         FIELD(WHOLE, shift),
+    FIELD(WHOLE, size),        FIELD(TEXT, cache),           FIELD(WHOLE, epochs),
+    FIELD(WHOLE, batch),       FIELD(WHOLE, eval_batch),     FIELD(WHOLE, seed),
+    FIELD(TEXT, optimizer),    FIELD(REAL, learning_rate),   FIELD(REAL, momentum),
+    FIELD(BOOL, nesterov),     FIELD(REAL, weight_decay),    FIELD(TEXT, decay),
+    FIELD(TEXT, schedule),     FIELD(REAL, warmup),          FIELD(REAL, factor),
+    FIELD(TEXT, drops),        FIELD(WHOLE, patience),       FIELD(REAL, label_smoothing),
+    FIELD(WHOLE, early_stop),  FIELD(REAL, target_accuracy), FIELD(WHOLE, accumulate),
+    FIELD(TEXT, freeze_until), FIELD(BOOL, freeze_norm),     FIELD(REAL, layer_decay),
+    FIELD(REAL, head_rate),    FIELD(TEXT, weights),         FIELD(REAL, mixup),
+    FIELD(REAL, cutmix),
 };
 
 static json_t *write_field(const struct field *field, const void *value) {
@@ -130,7 +131,7 @@ static bool read_field(const struct field *field, json_t *json, void *value) {
 
 enum status train_options_read(struct rvk_train_options *options, const char *json, void **keep) {
     json_t *object = json_loads(json, 0, NULL);
-    json_t *added = json_pack("{s:i, s:i, s:n, s:b, s:f, s:f, s:n, s:f, s:f}", "accumulate", 1, "size", 0,
+    json_t *added = json_pack("{s:i, s:i, s:n, s:n, s:b, s:f, s:f, s:n, s:f, s:f}", "accumulate", 1, "size", 0, "cache",
                               "freeze_until", "freeze_norm", 0, "layer_decay", 1.0, "head_rate", 1.0, "weights",
                               "mixup", 0.0, "cutmix", 0.0); /* records of version 0.1.0 lack them */
     *keep = object;
@@ -261,6 +262,7 @@ static enum status convert_pictures(const struct rvk_train_options *options, str
     TRY(choose("the normalization", options->normalize, normalizations, &normalize));
     out->normalize = (enum trainer_normalize)normalize;
     out->pictures.size = options->size;
+    out->pictures.cache = options->cache;
     out->pictures.threads = options->decode_threads;
     out->pictures.broken = options->broken;
     return convert_augment(options, out);

@@ -8,7 +8,7 @@
 static struct values {
     struct rvk_bench_options bench;
     bool print_plan, peak, roofline;
-    const char *compare, *data;
+    const char *compare, *data, *cache;
     uint32_t threads;
 } values;
 
@@ -32,6 +32,7 @@ static const struct option options[] = {
     OPTION(OPTION_FLAG, "roofline", roofline, NULL, NULL, "compare with the time that --peak would allow", 0, 0),
     OPTION(OPTION_TEXT, "data", data, "SPEC", NULL, "how fast the pictures of folder:DIR or tar:FILE are read", 0, 0),
     OPTION(OPTION_WHOLE, "decode-threads", threads, "N", "0", "with --data; 0: one for each processor", 0, 256),
+    OPTION(OPTION_TEXT, "cache", cache, "thumbnails[:DIR]", NULL, "with --data, as in 'resnet-vk train'", 0, 0),
     OPTION(OPTION_TEXT, "compare", compare, "FILE", NULL, "compare with what an earlier bench --json wrote", 0, 0),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
@@ -224,7 +225,7 @@ static enum rvk_status measure_data(const struct cli *cli) {
                                                 .batch = values.bench.batch,
                                                 .seconds = values.bench.seconds,
                                                 .evaluation = strcmp(values.bench.phase, "infer") == 0,
-                                                .data = {.decode_threads = values.threads}};
+                                                .data = {.decode_threads = values.threads, .cache = values.cache}};
     struct rvk_data_rate rate;
     enum rvk_status status = rvk_measure_data(values.data, &asked, &rate);
     if (status != RVK_OK)

@@ -9,6 +9,7 @@ static struct values {
     const char *weights, *data, *model, *style, *csv, *html;
     uint32_t batch, count, size, top;
     bool training;
+    struct rvk_data_options reading;
 } values;
 
 #define OPTION(type, name, field, value, initial, help, minimum, maximum)                                              \
@@ -25,6 +26,12 @@ static const struct option options[] = {
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
 static const struct option output_options[] = {
+    OPTION(OPTION_WHOLE, "decode-threads", reading.decode_threads, "N", "0",
+           "that read and scale pictures; 0: one for each processor", 0, 256),
+    OPTION(OPTION_WHOLE, "broken", reading.broken, "N", NULL,
+           "broken pictures that are left out [10, or one of a hundred]", 0, 1000000),
+    OPTION(OPTION_TEXT, "cache", reading.cache, "thumbnails[:DIR]", NULL,
+           "keep scaled pictures, in the user's cache folder or DIR", 0, 0),
     OPTION(OPTION_WHOLE, "top", top, "K", "5", "also count answers whose K best classes hold the true one", 1, 65536),
     OPTION(OPTION_TEXT, "csv", csv, "FILE", NULL, "write the confusion matrix as comma-separated values", 0, 0),
     OPTION(OPTION_TEXT, "html", html, "FILE", NULL, "write a page: figures, matrix, the most confident mistakes", 0, 0),
@@ -193,12 +200,14 @@ static enum rvk_status run(struct cli *cli) {
     struct eval_report report = {.weights = values.weights};
     if (!values.weights)
         return cli_fail(RVK_USAGE, "eval needs --weights FILE");
+    if (args_source(&cli->args, "broken") != SOURCE_DEFAULT && values.reading.broken == 0)
+        values.reading.broken = RVK_BROKEN_NONE;
     enum rvk_status status = rvk_load_model(cli->context, values.weights, &load, &model);
     if (status == RVK_OK && !values.data && !*rvk_model_data(model))
         status = cli_fail(RVK_USAGE, "%s does not say what it was trained on: eval needs --data SPEC", values.weights);
     if (status == RVK_OK) {
         report.spec = values.data ? values.data : rvk_model_data(model);
-        status = rvk_open_data(report.spec, values.training, &data);
+        status = rvk_open_data_with(report.spec, values.training, &values.reading, &data);
     }
     report.data = data;
     if (status == RVK_OK)

@@ -27,6 +27,8 @@ static const struct option run_options[] = {
            0, 0.9),
     OPTION(OPTION_WHOLE, "size", train.size, "N", "0",
            "height and width to which pictures are cut; 0: as they are, or as is usual for the model", 0, 2048),
+    OPTION(OPTION_TEXT, "cache", train.cache, "thumbnails[:DIR]", NULL,
+           "keep scaled pictures, in the user's cache folder or DIR; random parts are then cut out of these", 0, 0),
     OPTION(OPTION_CHOICE, "normalize", train.normalize, "auto|channel|pixel|imagenet|weights", NULL,
            "mean and deviation of each channel; mean of each pixel and /255; ImageNet's; that of --weights [auto: "
            "channel, for pictures imagenet; with --weights theirs]",

@@ -270,6 +270,7 @@ enum status loader_next(struct loader *loader, struct loader_batch *out) {
     uint32_t s, count, first = loader->returned * loader->batch;
     TRY(take(loader, &s, &count));
     const struct slot *slot = &loader->slots[s];
+    source_tell_uncached(loader->data->source);
     for (uint32_t i = 0; i < count; i++)
         TRY(source_tell_broken(loader->data->source, number_at(&loader->pass, first + i)));
     *out = (struct loader_batch){count, slot->images, slot->labels, slot->indices};

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum source_part source_part_named(const char *name, size_t length) {
@@ -58,6 +59,8 @@ void source_destroy(struct source *source) {
         close(source->archive);
     pthread_mutex_destroy(&source->lock);
     free(source->class_names);
+    free(source->thumbnails);
+    free(source->uncached);
     free(source->items);
     free(source->path);
     free(source);
@@ -268,6 +271,15 @@ static enum status read_archived(const struct source *source, const struct sourc
     return STATUS_OK;
 }
 
+/* The path of a picture's file, free with free(). */
+static enum status path_of(const struct source *source, uint32_t index, char **path) {
+    const char *name = source->items[index].name;
+    size_t room = strlen(source->path) + strlen(name) + 2;
+    TRY(memory_zeroed(room, 1, path));
+    snprintf(*path, room, "%s%s%s", source->path, *source->path ? "/" : "", name);
+    return STATUS_OK;
+}
+
 enum status source_read(const struct source *source, uint32_t index, uint8_t **bytes, size_t *size) {
     const struct source_item *item = &source->items[index];
     if (source->archive >= 0) {
@@ -280,12 +292,51 @@ enum status source_read(const struct source *source, uint32_t index, uint8_t **b
         return STATUS_OK;
     }
     char *path;
-    size_t room = strlen(source->path) + strlen(item->name) + 2;
-    TRY(memory_zeroed(room, 1, &path));
-    snprintf(path, room, "%s%s%s", source->path, *source->path ? "/" : "", item->name);
+    TRY(path_of(source, index, &path));
     enum status status = file_read(path, SOURCE_FILE_LIMIT, bytes, size);
     free(path);
     return status;
+}
+
+/* The hash of a path that does not depend on the folder in which the program runs. */
+static uint64_t hash_path(const char *path) {
+    char current[4096];
+    uint64_t hash = HASH_START;
+    if (*path != '/' && getcwd(current, sizeof current))
+        hash = hash_bytes(hash_bytes(hash, current, strlen(current)), "/", 1);
+    return hash_bytes(hash, path, strlen(path));
+}
+
+enum status source_identify(const struct source *source, uint32_t index, struct thumbnail_key *key) {
+    const struct source_item *item = &source->items[index];
+    struct stat about;
+    char *path;
+    TRY(path_of(source, index, &path));
+    bool archived = source->archive >= 0;
+    bool known = (archived ? fstat(source->archive, &about) : stat(path, &about)) == 0;
+    key->name = hash_path(path);
+    free(path);
+    if (!known)
+        return fail(STATUS_DATA, "%s: %s", item->name, strerror(errno));
+    key->size = archived ? item->bytes : (uint64_t)about.st_size;
+    key->time = (uint64_t)about.st_mtim.tv_sec * 1000000000 + (uint64_t)about.st_mtim.tv_nsec;
+    return STATUS_OK;
+}
+
+void source_note_uncached(struct source *source, const char *why) {
+    pthread_mutex_lock(&source->lock);
+    if (!source->uncached)
+        source->uncached = strdup(why);
+    pthread_mutex_unlock(&source->lock);
+}
+
+void source_tell_uncached(struct source *source) {
+    pthread_mutex_lock(&source->lock);
+    bool tell = source->uncached && !source->uncached_told;
+    source->uncached_told |= tell;
+    pthread_mutex_unlock(&source->lock);
+    if (tell)
+        log_warn("thumbnails cannot be kept, pictures are decoded each time: %s", source->uncached);
 }
 
 /* ---- broken pictures ---- */

@@ -8,7 +8,7 @@
 #ifndef RVK_DATA_SOURCE_H
 #define RVK_DATA_SOURCE_H
 
-#include "base/status.h"
+#include "data/thumbnails.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -48,6 +48,9 @@ struct source {
     uint32_t threads;      /* that decode; 0: one for each processor */
     uint32_t broken_limit; /* more broken pictures than this are an error */
     uint32_t broken_told;
+    bool uncached_told;
+    char *thumbnails; /* their folder; NULL: there are none */
+    char *uncached;   /* why one could not be kept. Guarded by the lock */
     pthread_mutex_t lock;
 };
 
@@ -75,6 +78,13 @@ CHECKED enum status source_arrange(struct source *source, bool training);
  * picture's name.
  */
 CHECKED enum status source_read(const struct source *source, uint32_t index, uint8_t **bytes, size_t *size);
+
+/* Sets all of `key` but the shorter side. Any thread. STATUS_DATA, STATUS_MEMORY. */
+CHECKED enum status source_identify(const struct source *source, uint32_t index, struct thumbnail_key *key);
+
+/* Notes that a thumbnail could not be kept, any thread; warns of the first, once, one thread. */
+void source_note_uncached(struct source *source, const char *why);
+void source_tell_uncached(struct source *source);
 
 /* Notes that picture `index` cannot be used, and asks whether that is known. Any thread. */
 void source_note_broken(struct source *source, uint32_t index, const char *why);

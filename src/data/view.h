@@ -19,10 +19,11 @@ struct view {
 };
 
 /*
- * Writes the image of picture `index` to `out`: a pure function of the picture, the view and the index. Any thread.
- * STATUS_DATA or STATUS_IO with the picture's name when it is broken, STATUS_MEMORY.
+ * Writes the image of picture `index` to `out`: a pure function of the picture, the view and the index, and for
+ * training of whether there are thumbnails: random parts are then those of thumbnails. Any thread. STATUS_DATA or
+ * STATUS_IO with the picture's name when it is broken, STATUS_MEMORY.
  */
-CHECKED enum status view_picture(const struct source *source, uint32_t index, const struct view *view, uint8_t *out);
+CHECKED enum status view_picture(struct source *source, uint32_t index, const struct view *view, uint8_t *out);
 
 /*
  * *side: height and width of the pictures, if the first ones (64, or all) are squares of the same size; otherwise 0.

@@ -26,8 +26,9 @@ struct trainer_pictures {
     bool augment_auto; /* crop and flip, unless the pictures have their size already; then step.shift and step.flip */
     bool augments;     /* change each as `augment` says; step.shift and step.flip come after that */
     struct picture_augment_options augment;
-    uint32_t threads; /* see struct source */
-    uint32_t broken;  /* broken pictures that are passed over; 0: what the data set says, UINT32_MAX: none */
+    uint32_t threads;  /* see struct source */
+    const char *cache; /* see thumbnails_open; NULL: none */
+    uint32_t broken;   /* broken pictures that are passed over; 0: what the data set says, UINT32_MAX: none */
 };
 
 struct trainer_progress {

@@ -22,10 +22,11 @@ static enum status usual_size(const struct trainer *trainer, uint32_t *size) {
     return STATUS_OK;
 }
 
-static void limit_broken(const struct trainer_options *options, struct dataset *data) {
-    data->source->threads = options->pictures.threads;
-    if (options->pictures.broken)
-        data->source->broken_limit = options->pictures.broken == UINT32_MAX ? 0 : options->pictures.broken;
+static enum status set_up_source(const struct trainer_pictures *pictures, struct source *source) {
+    source->threads = pictures->threads;
+    if (pictures->broken)
+        source->broken_limit = pictures->broken == UINT32_MAX ? 0 : pictures->broken;
+    return pictures->cache ? thumbnails_open(pictures->cache, &source->thumbnails) : STATUS_OK;
 }
 
 /* What the options leave open about pictures, now that they are known. */
@@ -43,8 +44,8 @@ static enum status settle_pictures(struct trainer *trainer) {
                         options->data);
         return dataset_choose_size(&trainer->training, pictures->size, 0);
     }
-    limit_broken(options, &trainer->training);
-    limit_broken(options, &trainer->test);
+    TRY(set_up_source(pictures, trainer->training.source));
+    TRY(set_up_source(pictures, trainer->test.source));
     TRY(usual_size(trainer, &usual));
     TRY(dataset_choose_size(&trainer->training, pictures->size, usual));
     trainer->test.height = trainer->test.width = trainer->training.height;
