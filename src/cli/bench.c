@@ -1,6 +1,6 @@
 /* bench: times a whole step or one op, and what the device can do at best. */
 #include "cli/cli.h"
-#include "cli/compare.h"
+#include "cli/earlier.h"
 
 #include <math.h>
 #include <string.h>
@@ -127,7 +127,7 @@ static json_t *pack_roofline(const struct report *report) {
 
 static json_t *pack_earlier(const struct report *report) {
     return json_pack("{s:s, s:f, s:{s:f, s:f}}", "file", values.compare, "ratio",
-                     compare_ratio(&report->result.ms, &report->earlier), "before", "median", report->earlier.ms.median,
+                     earlier_ratio(&report->result.ms, &report->earlier), "before", "median", report->earlier.ms.median,
                      "spread", report->earlier.ms.spread);
 }
 
@@ -194,7 +194,7 @@ static void print_roofline(const struct report *report) {
 
 static void print_earlier(const struct report *report, const char *device) {
     const struct rvk_samples *now = &report->result.ms, *before = &report->earlier.ms;
-    double ratio = compare_ratio(now, &report->earlier);
+    double ratio = earlier_ratio(now, &report->earlier);
     printf("%.3f times the %.4g ms of %s (spread %.1f %% now, %.1f %% then)%s\n", ratio, before->median, values.compare,
            100 * now->spread, 100 * before->spread,
            fabs(ratio - 1) <= fmax(now->spread, before->spread) ? ": no difference beyond the spread" : "");
@@ -275,7 +275,7 @@ static enum rvk_status read_earlier(struct report *report) {
     if (!values.compare || (values.bench.op && !values.bench.shape)) /* rvk_bench refuses the latter */
         return RVK_OK;
     json_t *what = pack_what();
-    enum rvk_status status = compare_read(values.compare, what, &report->earlier);
+    enum rvk_status status = earlier_read(values.compare, what, &report->earlier);
     json_decref(what);
     report->has_earlier = status == RVK_OK;
     return status;

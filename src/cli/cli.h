@@ -41,8 +41,8 @@ struct command {
     enum rvk_status (*run)(struct cli *cli);
 };
 
-extern const struct command command_train, command_eval, command_predict, command_verify, command_bench, command_tune,
-    command_devices, command_models, command_convert;
+extern const struct command command_train, command_compare, command_eval, command_predict, command_verify,
+    command_bench, command_tune, command_devices, command_models, command_convert;
 
 /* Stores a sentence for rvk_message() and returns the code. */
 enum rvk_status cli_fail(enum rvk_status code, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -63,7 +63,7 @@ struct html_series {
     const double *x, *y; /* points that are not finite are left out, the line goes on after them */
     size_t count;
     unsigned color; /* taken modulo HTML_COLORS */
-    bool dashed;
+    bool dashed, thin;
 };
 
 struct html_chart {

@@ -68,8 +68,8 @@ static void put_axes(const struct panel *panel, const struct html_chart *chart) 
 }
 
 static void put_stroke(FILE *out, const struct html_series *series) {
-    fprintf(out, "class=\"line\" style=\"stroke:var(--c%u)\"%s", series->color % HTML_COLORS,
-            series->dashed ? " stroke-dasharray=\"5 4\"" : "");
+    fprintf(out, "class=\"line\" style=\"stroke:var(--c%u)%s\"%s", series->color % HTML_COLORS,
+            series->thin ? ";stroke-width:.8" : "", series->dashed ? " stroke-dasharray=\"5 4\"" : "");
 }
 
 static void put_series(const struct panel *panel, const struct html_series *series) {
@@ -84,7 +84,7 @@ static void put_series(const struct panel *panel, const struct html_series *seri
             first = false;
         }
     fputs("\"/>\n", panel->out);
-    for (size_t i = 0; i < series->count && series->count <= MOST_DOTS; i++)
+    for (size_t i = 0; i < series->count && series->count <= MOST_DOTS && !series->thin; i++)
         if (is_drawn(series, i))
             fprintf(panel->out, "<circle style=\"fill:var(--c%u)\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"/>\n",
                     series->color % HTML_COLORS, place_x(panel, series->x[i]), place_y(panel, series->y[i]));

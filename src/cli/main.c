@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_train, &command_eval,    &command_predict, &command_verify,  &command_bench,
-    &command_tune,  &command_devices, &command_models,  &command_convert,
+    &command_train, &command_compare, &command_eval,    &command_predict, &command_verify,
+    &command_bench, &command_tune,    &command_devices, &command_models,  &command_convert,
 };
 
 #define COMMON(type, name, field, value, initial, help)                                                                \

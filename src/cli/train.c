@@ -1,22 +1,19 @@
 /* train: trains a network; a line an epoch on stdout, progress on stderr. */
-#include "cli/cli.h"
+#include "cli/train.h"
+
 #include "cli/progress.h"
 #include "cli/stop.h"
 
 #include <string.h>
 
-static struct values {
-    struct rvk_train_options train;
-    bool no_augment, print_plan;
-} values;
+static struct train_values values;
 
 #define OPTION(type, name, field, value, initial, help, minimum, maximum)                                              \
-    { name, type, offsetof(struct values, field), value, initial, help, minimum, maximum }
+    { name, type, offsetof(struct train_values, field), value, initial, help, minimum, maximum }
 #define END                                                                                                            \
     { NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0 }
 
-/* What a checkpoint remembers. */
-static const struct option run_options[] = {
+const struct option train_run_options[] = {
     OPTION(OPTION_TEXT, "model", train.model, "NAME", "resnet20", "network, see 'resnet-vk models'", 0, 0),
     OPTION(OPTION_CHOICE, "style", train.style, "torch|keras", "torch", "whose details to follow", 0, 0),
     OPTION(OPTION_TEXT, "data", train.data, "SPEC", "fashion-mnist", "data set, see above", 0, 0),
@@ -106,7 +103,7 @@ static const struct option call_options[] = {
     END,
 };
 static const struct option_group groups[] = {
-    {"The run (a checkpoint remembers these)", run_options, &values},
+    {"The run (a checkpoint remembers these)", train_run_options, &values},
     {"This call", call_options, &values},
     {NULL, NULL, NULL},
 };
@@ -136,8 +133,8 @@ static void on_start(void *user, const struct rvk_run *run) {
     const struct rvk_train_options *options = run->options;
     char bytes[32];
     if (cli->common.json) {
-        struct values shown = {.train = *options};
-        json_t *record = cli_record(cli, cli_options(run_options, &shown));
+        struct train_values shown = {.train = *options};
+        json_t *record = cli_record(cli, cli_options(train_run_options, &shown));
         json_object_set_new(record, "event", json_string("start"));
         json_object_set_new(record, "model", json_string(run->model));
         json_object_set_new(record, "trainable", json_integer((json_int_t)run->trainable));
@@ -294,27 +291,30 @@ static bool given(const struct cli *cli, const char *name) {
 
 /* A resumed run has its options already. */
 static enum rvk_status check_resume(const struct cli *cli) {
-    for (const struct option *option = run_options; values.train.resume && option->name; option++)
+    for (const struct option *option = train_run_options; values.train.resume && option->name; option++)
         if (given(cli, option->name) && strcmp(option->name, "epochs") != 0)
             return cli_fail(RVK_USAGE, "%s cannot be given with --resume: it is taken from %s", option->name,
                             values.train.resume);
     return RVK_OK;
 }
 
-/* In the library's options zero means default; here a zero that was given means zero. */
-static void adapt_options(struct cli *cli) {
-    if (given(cli, "momentum") && values.train.momentum == 0)
-        values.train.momentum = -1;
-    if (given(cli, "weight-decay") && values.train.weight_decay == 0)
-        values.train.weight_decay = -1;
-    if (given(cli, "broken") && values.train.broken == 0)
-        values.train.broken = RVK_BROKEN_NONE;
-    if (values.train.weights && !given(cli, "model")) /* the file says it */
-        values.train.model = NULL;
-    if (values.train.weights && !given(cli, "style"))
-        values.train.style = NULL;
-    if (values.no_augment)
-        values.train.augment = "none";
+void train_adapt(const struct cli *cli, struct train_values *adapted) {
+    struct rvk_train_options *train = &adapted->train;
+    if (given(cli, "momentum") && train->momentum == 0)
+        train->momentum = -1;
+    if (given(cli, "weight-decay") && train->weight_decay == 0)
+        train->weight_decay = -1;
+    if (given(cli, "broken") && train->broken == 0)
+        train->broken = RVK_BROKEN_NONE;
+    if (train->weights && !given(cli, "model")) /* the file says it */
+        train->model = NULL;
+    if (train->weights && !given(cli, "style"))
+        train->style = NULL;
+    if (adapted->no_augment)
+        train->augment = "none";
+}
+
+static void set_callbacks(struct cli *cli) {
     if (values.print_plan)
         values.train.plan = cli->common.json ? stderr : stdout;
     values.train.on_start = on_start;
@@ -330,7 +330,8 @@ static enum rvk_status run(struct cli *cli) {
     enum rvk_status status = check_resume(cli);
     if (status != RVK_OK)
         return status;
-    adapt_options(cli);
+    train_adapt(cli, &values);
+    set_callbacks(cli);
     stop_install();
     status = rvk_train(cli->context, &values.train, &result);
     progress_clear();
