@@ -471,15 +471,21 @@ struct rvk_tensor {
 struct rvk_convert_options {
     const char *dtype; /* of the floating-point numbers that are written: "f32", "f16" or "bf16", rounded to nearest;
                           default: each tensor's own */
+    /* Of an ONNX file, what only a checkpoint says itself: as in rvk_load_options. */
+    const char *model, *style;
+    uint32_t size;
     void (*on_tensor)(void *user, const struct rvk_tensor *tensor); /* each tensor that was read, if not NULL */
     void *user;
 };
 
 /*
- * Writes the weights in `in`, any file that rvk_load_model takes, to `out` (NULL: nowhere, they are only read) as a
- * plain state dict: NAME.safetensors, which replaces an older file as a whole or stays away. What a checkpoint holds
- * beside weights and running statistics is left out. No device is used. RVK_USAGE for another ending of `out` or an
- * unknown dtype; RVK_DATA, also when a number is too large for the dtype; RVK_MEMORY, RVK_IO. Any thread.
+ * Writes the weights in `in`, any file that rvk_load_model takes, to `out` (NULL: nowhere, they are only read), which
+ * replaces an older file as a whole or stays away. NAME.safetensors: a plain state dict; what a checkpoint holds beside
+ * weights and running statistics is left out. NAME.onnx: the network for inference (operator set 17, float32), from
+ * normalized images "x" [batch, channels, height, width] to "logits" [batch, classes], batch normalization folded into
+ * convolutions. No device is used. RVK_USAGE for another ending of `out`, an unknown dtype or model; RVK_DATA, also
+ * when a number is too large for the dtype, and for an ONNX file when the tensors are not those of a model that is
+ * known; RVK_MEMORY, RVK_IO. Any thread.
  */
 enum rvk_status rvk_convert(const char *in, const char *out, const struct rvk_convert_options *options);
 

@@ -1,4 +1,6 @@
 /* The ONNX export: the file, computed by the standard's definitions, gives the logits of the network. */
+#include "resnet_vk.h"
+
 #include "base/file.h"
 #include "weights/onnx.h"
 
@@ -27,6 +29,7 @@ static struct safetensors_tensor tensor_of(const struct model *model, size_t ind
     const struct parameter *parameter = &model->parameters[index];
     uint64_t count = shape_count(parameter->shape);
     struct safetensors_tensor tensor = {.dtype = SAFETENSORS_F32, .size = count * sizeof(float)};
+    tensor.name = parameter->name;
     tensor.rank = parameter_file_shape(parameter, tensor.shape);
     float *values = calloc(count, sizeof *values);
     assert_non_null(values);
@@ -42,20 +45,37 @@ static struct safetensors_tensor tensor_of(const struct model *model, size_t ind
     return tensor;
 }
 
+/* The weights of a model as the tensors of a file. */
+struct file_weights {
+    struct safetensors_tensor *tensors;
+    const struct safetensors_tensor **pointers;
+    size_t count;
+};
+
+static struct file_weights make_weights(const struct model *model, bool filled) {
+    struct file_weights weights = {.count = model->count};
+    weights.tensors = calloc(model->count, sizeof *weights.tensors);
+    weights.pointers = calloc(model->count, sizeof(const struct safetensors_tensor *));
+    assert_true(weights.tensors && weights.pointers);
+    for (size_t i = 0; i < model->count; i++) {
+        weights.tensors[i] = tensor_of(model, i, filled);
+        weights.pointers[i] = &weights.tensors[i];
+    }
+    return weights;
+}
+
+static void free_weights(struct file_weights *weights) {
+    for (size_t i = 0; i < weights->count; i++)
+        free((void *)(uintptr_t)weights->tensors[i].bytes);
+    free(weights->tensors);
+    free(weights->pointers);
+}
+
 static enum status export_model(const struct model *model, bool filled, const char *path) {
     const struct onnx_text metadata[] = {{"model", model->name}, {NULL, NULL}};
-    struct safetensors_tensor *tensors = calloc(model->count, sizeof *tensors);
-    const struct safetensors_tensor **pointers = calloc(model->count, sizeof(const struct safetensors_tensor *));
-    assert_true(tensors && pointers);
-    for (size_t i = 0; i < model->count; i++) {
-        tensors[i] = tensor_of(model, i, filled);
-        pointers[i] = &tensors[i];
-    }
-    enum status status = onnx_write(path, model, pointers, metadata);
-    for (size_t i = 0; i < model->count; i++)
-        free((void *)(uintptr_t)tensors[i].bytes);
-    free(tensors);
-    free(pointers);
+    struct file_weights weights = make_weights(model, filled);
+    enum status status = onnx_write(path, model, weights.pointers, metadata);
+    free_weights(&weights);
     return status;
 }
 
@@ -100,21 +120,16 @@ static struct array to_planes(const struct model_options *options, const double 
     return out;
 }
 
-/* Largest difference of a logit from the network's own, as a share of the largest logit. */
-static double difference(const struct model *model) {
+/* Largest difference of a logit of the file from the network's own, as a share of the largest logit. */
+static double difference(const struct model *model, const char *path) {
     const struct model_options *options = &model->options;
     size_t count = (size_t)IMAGES * options->height * options->width * options->channels, size;
     double *x = calloc(count, sizeof *x), worst = 0, largest = 0;
-    char path[] = "/tmp/resnet-vk-onnx-XXXXXX";
     uint8_t *bytes;
     assert_non_null(x);
     for (size_t i = 0; i < count; i++)
         x[i] = random_normal(5, 0, (uint32_t)i);
-    close(mkstemp(path));
-    if (export_model(model, true, path) != STATUS_OK)
-        fail_msg("%s: %s", model->name, status_message());
     assert_int_equal(file_read(path, 1u << 30, &bytes, &size), STATUS_OK);
-    unlink(path);
     double *expected = expect_logits(model, x);
     struct array planes = to_planes(options, x);
     static struct runner runner;
@@ -150,7 +165,12 @@ static void logits_are_the_networks(void **state) {
     };
     for (size_t i = 0; i < COUNT(networks); i++) {
         struct model model = create(networks[i]);
-        double error = difference(&model);
+        char path[] = "/tmp/resnet-vk-onnx-XXXXXX";
+        close(mkstemp(path));
+        if (export_model(&model, true, path) != STATUS_OK)
+            fail_msg("%s: %s", model.name, status_message());
+        double error = difference(&model, path);
+        unlink(path);
         if (!(error < 2e-6))
             fail_msg("%s: logits differ by %.2g of the largest", model.name, error);
         model_destroy(&model);
@@ -180,11 +200,32 @@ static void a_failure_leaves_the_old_file(void **state) {
     model_destroy(&model);
 }
 
+/* From a file of weights, whose network is found by its tensors. */
+static void convert_writes_it(void **state) {
+    (void)state;
+    struct model model = MODEL(.name = "resnet20b", .classes = 7);
+    struct file_weights weights = make_weights(&model, true);
+    char in[] = "/tmp/resnet-vk-onnx-XXXXXX", out[sizeof in + 8];
+    close(mkstemp(in));
+    snprintf(out, sizeof out, "%s.onnx", in);
+    assert_int_equal(safetensors_write(in, weights.tensors, model.count, NULL, 0), STATUS_OK);
+    assert_int_equal(rvk_convert(in, out, &(struct rvk_convert_options){.dtype = "f16"}), RVK_USAGE);
+    assert_false(file_exists(out));
+    assert_int_equal(rvk_convert(in, out, &(struct rvk_convert_options){.model = "resnet32b"}), RVK_DATA);
+    if (rvk_convert(in, out, &(struct rvk_convert_options){.model = "resnet20b"}) != RVK_OK)
+        fail_msg("%s", rvk_message());
+    assert_true(difference(&model, out) < 2e-6);
+    unlink(in), unlink(out);
+    free_weights(&weights);
+    model_destroy(&model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_the_networks),
         cmocka_unit_test(every_network_is_written),
         cmocka_unit_test(a_failure_leaves_the_old_file),
+        cmocka_unit_test(convert_writes_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,16 +66,19 @@ static enum status change_dtypes(struct weights *weights, const char *name) {
 
 /* ---- formats ---- */
 
-static enum status write_safetensors(const struct weights *weights, const char *path) {
+static enum status write_safetensors(struct weights *weights, const struct rvk_convert_options *options,
+                                     const char *path) {
     static const struct safetensors_text format = {"format", "pt"};
+    if (options->dtype)
+        TRY(change_dtypes(weights, options->dtype));
     return safetensors_write(path, weights->tensors, weights->count, &format, 1);
 }
 
 /* What can be written, by the ending of the file's name. */
 static const struct format {
     const char *ending;
-    enum status (*write)(const struct weights *weights, const char *path);
-} formats[] = {{".safetensors", write_safetensors}};
+    enum status (*write)(struct weights *weights, const struct rvk_convert_options *options, const char *path);
+} formats[] = {{".safetensors", write_safetensors}, {".onnx", api_write_onnx}};
 
 static enum status find_format(const char *path, const struct format **out) {
     size_t length = strlen(path);
@@ -86,7 +89,8 @@ static enum status find_format(const char *path, const struct format **out) {
             return STATUS_OK;
         }
     }
-    return fail(STATUS_USAGE, "%s: weights are written to NAME%s", path, formats[0].ending);
+    return fail(STATUS_USAGE, "%s: weights are written to NAME%s or NAME%s", path, formats[0].ending,
+                formats[1].ending);
 }
 
 /* ---- the whole ---- */
@@ -112,9 +116,7 @@ static enum status convert(const char *in, const char *out, const struct rvk_con
         TRY(find_format(out, &format));
     TRY(weights_open(in, &weights));
     list(&weights, options);
-    enum status status = options->dtype ? change_dtypes(&weights, options->dtype) : STATUS_OK;
-    if (status == STATUS_OK && format)
-        status = format->write(&weights, out);
+    enum status status = format ? format->write(&weights, options, out) : STATUS_OK;
     weights_close(&weights);
     return status;
 }

@@ -38,6 +38,11 @@ struct rvk_counters api_counters(const struct vk_counters *counters);
 /* Options of a model for images of `size` x `size`; 0: the model's default. */
 CHECKED enum status api_model_options(const char *name, const char *style, uint32_t size, struct model_options *out);
 
+/* The weights as an ONNX file; a checkpoint among them is taken over. See rvk_convert. */
+struct weights;
+CHECKED enum status api_write_onnx(struct weights *weights, const struct rvk_convert_options *options,
+                                   const char *path);
+
 void api_model_info(const struct model *model, struct rvk_model_info *info);
 
 /* Sends the rows to a callback, which may be NULL. */

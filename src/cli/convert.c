@@ -1,21 +1,30 @@
-/* convert: weights of another program, or of a checkpoint, as a plain safetensors file. */
+/* convert: weights of another program, or of a checkpoint, as a plain safetensors file or an ONNX model. */
 #include "cli/cli.h"
 
 #include <string.h>
 
 static struct values {
-    const char *dtype;
+    const char *dtype, *model, *style;
+    uint32_t size;
     bool list;
 } values;
 
-#define OPTION(type, name, field, value, initial, help)                                                                \
-    { name, type, offsetof(struct values, field), value, initial, help, 0, 0 }
+#define OPTION(type, name, field, value, initial, help, minimum, maximum)                                              \
+    { name, type, offsetof(struct values, field), value, initial, help, minimum, maximum }
 static const struct option options[] = {
-    OPTION(OPTION_CHOICE, "dtype", dtype, "keep|f32|f16|bf16", "keep", "kind of the numbers that are written"),
-    OPTION(OPTION_FLAG, "list", list, NULL, NULL, "print every tensor's name, kind and shape"),
+    OPTION(OPTION_CHOICE, "dtype", dtype, "keep|f32|f16|bf16", "keep", "kind of the numbers that are written", 0, 0),
+    OPTION(OPTION_FLAG, "list", list, NULL, NULL, "print every tensor's name, kind and shape", 0, 0),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
-static const struct option_group groups[] = {{"What to write", options, &values}, {NULL, NULL, NULL}};
+static const struct option onnx_options[] = {
+    OPTION(OPTION_TEXT, "model", model, "NAME", NULL, "the network; by default the one that the tensors fit", 0, 0),
+    OPTION(OPTION_CHOICE, "style", style, "torch|keras", "torch", "of the network", 0, 0),
+    OPTION(OPTION_WHOLE, "size", size, "N", "0", "height and width of images; 0: 224 for ImageNet, else 32", 0, 4096),
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
+};
+static const struct option_group groups[] = {{"What to write", options, &values},
+                                             {"ONNX, where IN is no checkpoint", onnx_options, &values},
+                                             {NULL, NULL, NULL}};
 
 struct seen {
     json_t *tensors; /* NULL: they are printed, if wanted */
@@ -63,9 +72,10 @@ static enum rvk_status run(struct cli *cli) {
     const struct args *args = &cli->args;
     const char *out = args->word_count > 1 ? args->words[1] : NULL;
     struct seen seen = {0};
-    struct rvk_convert_options convert = {.on_tensor = see, .user = &seen};
+    struct rvk_convert_options convert = {
+        .model = values.model, .style = values.style, .size = values.size, .on_tensor = see, .user = &seen};
     if (args->word_count < 1 || args->word_count > 2 || (!out && !values.list))
-        return cli_fail(RVK_USAGE, "convert needs IN and OUT.safetensors, or --list and IN");
+        return cli_fail(RVK_USAGE, "convert needs IN and OUT.safetensors or OUT.onnx, or --list and IN");
     if (strcmp(values.dtype, "keep") != 0)
         convert.dtype = values.dtype;
     seen.tensors = cli->common.json ? json_array() : NULL;
@@ -78,10 +88,12 @@ static enum rvk_status run(struct cli *cli) {
 
 const struct command command_convert = {
     .name = "convert",
-    .summary = "weights of other programs to a safetensors file",
+    .summary = "weights of any program to safetensors or ONNX",
     .about = "IN is a safetensors file or a checkpoint, a state dict that torch.save wrote (.pth; nothing in it is\n"
              "executed), or a *.index.json with its shards. OUT is a plain state dict under torchvision's names,\n"
-             "NAME.safetensors; what a checkpoint holds beside weights and running statistics is left out.\n",
+             "NAME.safetensors; what a checkpoint holds beside weights and running statistics is left out. Or OUT is\n"
+             "NAME.onnx: the network with its weights, for inference by other programs (operator set 17), from\n"
+             "normalized images \"x\" to \"logits\"; its metadata say how to normalize.\n",
     .words = "IN [OUT]",
     .groups = groups,
     .run = run,
