@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
 #endif
@@ -32,6 +33,7 @@ static struct {
     bool lost, hung;
     VkPhysicalDeviceMemoryProperties memory; /* what the driver is made to say; memoryTypeCount 0: the truth */
     bool frozen;                             /* timestamps do not advance */
+    uint32_t slow_ms;                        /* every wait takes so long at least */
     bool abandons;                           /* what is made is no leak when it is left behind */
 } faults;
 
@@ -54,6 +56,7 @@ static inline void faults_set(enum fault_call call, uint64_t first, uint64_t las
     faults.result = result;
     faults.lost = faults.hung = faults.frozen = false;
     faults.memory.memoryTypeCount = 0;
+    faults.slow_ms = 0;
     for (int i = 0; i < FAULT_CALLS; i++)
         atomic_store(&faults.seen[i], 0);
 }
@@ -94,6 +97,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL faults_submit(VkQueue queue, uint32_t coun
 static VKAPI_ATTR VkResult VKAPI_CALL faults_wait(VkDevice device, uint32_t count, const VkFence *fences, VkBool32 all,
                                                   uint64_t timeout) {
     VkResult result = faults.lost ? VK_ERROR_DEVICE_LOST : faults_strike(FAULT_WAIT);
+    if (faults.slow_ms)
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000L * faults.slow_ms}, NULL);
     return result == VK_SUCCESS ? faults.real.WaitForFences(device, count, fences, all, timeout) : result;
 }
 

@@ -229,6 +229,48 @@ static void test_limits_stay(void **state) {
     assert_int_equal(lowered, 2);
 }
 
+/* Submissions of the whole run up to each step, before the loss and after it. */
+enum { STEPS = 7, LOSS = 5 };
+static uint64_t submitted[2][STEPS + 1];
+
+static void note_submissions(void *user, const struct rvk_progress *progress) {
+    (void)user;
+    bool after = submitted[0][LOSS] > 0;
+    assert_true(progress->step <= STEPS);
+    submitted[after][progress->step] = faults.seen[FAULT_SUBMIT];
+    if (!after && progress->step == LOSS) {
+        faults_set(FAULT_WAIT, 1, 1, VK_ERROR_DEVICE_LOST);
+        faults.slow_ms = 30;
+    }
+}
+
+/*
+ * After a loss a submission has half of its time. Where a wait takes 30 ms a piece of 20 ms by its work, two or more of
+ * which went into 100 ms, has become two of 10 ms, none of which shares 50 ms with another. Steps 3 and later are
+ * submitted so; up to two of them are on their way when a step is reported.
+ */
+static void test_submissions_get_shorter(void **state) {
+    (void)state;
+    struct rvk_train_options options = small(NULL);
+    struct rvk_train_result result;
+    struct rvk_context *context = open_context();
+    memset(submitted, 0, sizeof submitted);
+    options.data = "generated:count=224,classes=4,size=32";
+    options.batch = 32;
+    options.validation_split = 0;
+    options.epochs = 1;
+    options.on_step = note_submissions;
+    faults.slow_ms = 30;
+    assert_int_equal(rvk_train(context, &options, &result), RVK_OK);
+    faults_clear();
+    rvk_close(context);
+    uint64_t before = submitted[0][LOSS] - submitted[0][LOSS - 1];
+    uint64_t after = submitted[1][LOSS] - submitted[1][LOSS - 1];
+    print_message("submissions of a step: %llu before the loss, %llu after it\n", (unsigned long long)before,
+                  (unsigned long long)after);
+    assert_true(before > 1 && 10 * after >= 16 * before);
+}
+
 /* A device that cannot be opened again. */
 static void test_gone(void **state) {
     (void)state;
@@ -356,12 +398,19 @@ static void test_frozen_timestamps(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reference),          cmocka_unit_test(test_lost_at_submit),
-        cmocka_unit_test(test_lost_at_wait),       cmocka_unit_test(test_timeout),
-        cmocka_unit_test(test_loss_is_named),      cmocka_unit_test(test_second_loss),
-        cmocka_unit_test(test_limits_stay),        cmocka_unit_test(test_gone),
-        cmocka_unit_test(test_lost_within_a_step), cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_pipeline),           cmocka_unit_test(test_incoherent_memory),
+        cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_lost_at_submit),
+        cmocka_unit_test(test_lost_at_wait),
+        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_loss_is_named),
+        cmocka_unit_test(test_second_loss),
+        cmocka_unit_test(test_limits_stay),
+        cmocka_unit_test(test_submissions_get_shorter),
+        cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_lost_within_a_step),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_incoherent_memory),
         cmocka_unit_test(test_frozen_timestamps),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,6 +1,7 @@
 /* plan: recorded steps on the first device: inputs, outputs, slots, counters, node by node, barriers. */
 #include "exec/plan_internal.h"
 
+#include "base/memory.h"
 #include "device.h"
 
 #include <stdlib.h>
@@ -95,6 +96,44 @@ static void a_step_makes_nothing_new(void **state) {
     assert_int_equal(after.device_bytes, before.device_bytes);
     assert_int_equal(after.submissions, before.submissions + 8); /* the whole step fits one submission */
     plan_destroy(plan);
+}
+
+/* 40 copies, each of 220 us by its bytes: as many command buffers as `budget_ns` gives. */
+static struct plan *plan_copies(struct fixture *f, struct graph *graph, uint64_t budget_ns) {
+    struct plan *plan;
+    graph_create(graph);
+    tensor_id value = graph_tensor(graph, "x", DTYPE_F32, shape_vector(110000), TENSOR_INPUT);
+    for (int i = 0; i < 40; i++)
+        value = graph_apply(graph, "copy", OPERANDS(value), NULL);
+    const struct plan_options options = {.slots = 1, .budget_ns = budget_ns};
+    assert_int_equal(plan_create(f->d.store, graph, &options, &plan), STATUS_OK);
+    return plan;
+}
+
+/* A fifth of the budget by a guess for a command buffer, the whole by what was measured for a submission. */
+static void a_submission_keeps_to_its_budget(void **state) {
+    struct fixture *f = *state;
+    struct graph graph;
+    const struct {
+        uint64_t ns;
+        uint32_t submissions;
+    } measured[] = {{3100000, 10}, {2400000, 5}, {1200000, 3}, {400000, 1}};
+    struct plan *plan = plan_copies(f, &graph, 10000000);
+    assert_int_equal(plan_numbers(plan).pieces, 5);
+    plan_destroy(plan);
+    graph_destroy(&graph);
+    plan = plan_copies(f, &graph, 5000000);
+    assert_int_equal(plan_numbers(plan).pieces, 10);
+    for (int step = -2; step < (int)COUNT(measured); step++) {
+        for (uint32_t p = 0; p < plan->piece_count && step >= 0; p++)
+            plan->pieces[p].ns = measured[step].ns;
+        assert_int_equal(plan_submit(plan), STATUS_OK);
+        assert_int_equal(plan_collect(plan), STATUS_OK);
+        if (step >= 0)
+            assert_int_equal(plan_numbers(plan).submissions_per_step, measured[step].submissions);
+    }
+    plan_destroy(plan);
+    graph_destroy(&graph);
 }
 
 /* As if the step had been cut into many more command buffers than one submission may have. */
@@ -286,6 +325,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(steps_in_flight_keep_their_own_values, setup, teardown),
         cmocka_unit_test_setup_teardown(a_step_makes_nothing_new, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_submission_keeps_to_its_budget, setup, teardown),
         cmocka_unit_test_setup_teardown(many_command_buffers_take_several_submissions, setup, teardown),
         cmocka_unit_test_setup_teardown(persistent_values_are_shared_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(the_opening_runs_when_its_values_changed, setup, teardown),
