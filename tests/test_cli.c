@@ -277,6 +277,8 @@ static void test_memory(void **state) {
         "train " SMALL " --eval-batch 96",
         "bench --model resnet8 --size 16 --batch 96",
         "bench --model resnet8 --size 16 --batch 500 --phase infer",
+        "tune --model resnet8 --size 16 --batch 96 --budget 0.1",
+        "verify --model resnet8 --size 16 --batch 96",
         "eval --batch 96 --weights last",
         "predict --count 96 --weights last",
     };

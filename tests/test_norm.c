@@ -154,10 +154,16 @@ static void chunks_cover_all_pixels(void **state) {
     static const struct shape shapes[] = {{{1, 1, 1, 1}},       {{128, 32, 32, 16}}, {{3, 7, 9, 17}},
                                           {{8, 1024, 1024, 3}}, {{1, 1, 1, 65536}},  {{2, 1, 1, 4096}},
                                           {{1, 999, 1, 5}}};
-    for (size_t i = 0; i < COUNT(shapes); i++)
+    struct device_facts facts;
+    facts_minimum(&facts);
+    for (size_t i = 0; i < COUNT(shapes) * 2; i++)
         for (int narrow = 0; narrow < 2; narrow++) {
-            struct tensor x = {.shape = shapes[i]};
-            struct channel_reduce cut = channel_reduce_cut(&x, narrow);
+            struct tensor x = {.shape = shapes[i / 2]};
+            facts.max_storage_range = UINT64_C(1) << (i % 2 ? 20 : 27);
+            struct channel_reduce cut = channel_reduce_cut(&x, &facts, narrow);
+            uint64_t range = MIN((uint64_t)cut.slice * cut.chunk, cut.pixels) * cut.quads * 16;
+            assert_true(range <= facts.max_storage_range || cut.slice == cut.chunks);
+            assert_true(cut.slice == cut.chunks || cut.slice % 16 == 0);
             assert_true((uint64_t)cut.chunk * cut.chunks >= cut.pixels);
             assert_true((uint64_t)cut.chunk * (cut.chunks - 1) < cut.pixels);
             assert_true(cut.lanes <= 16 && (cut.lanes & (cut.lanes - 1)) == 0);

@@ -2,6 +2,7 @@
 #include "api/internal.h"
 
 #include "exec/tune.h"
+#include "train/fit.h"
 
 #include <string.h>
 
@@ -47,7 +48,19 @@ static enum status find_phase(const char *name, enum step_kind *kind) {
     return STATUS_OK;
 }
 
-static enum status make_step(const struct rvk_tune_options *options, struct model *model, struct step *step) {
+/* What is tuned is what can run: the whole step fits, or the sentence gives the largest batch. */
+static enum status check_memory(const struct rvk_context *context, const struct model *model,
+                                const struct step_options *step) {
+    struct store *store;
+    TRY(store_create(context->device, &store));
+    const struct fit fit = {.store = store, .model = model, .step = *step, .own_images = true};
+    enum status status = fit_check(&fit);
+    store_destroy(store);
+    return status;
+}
+
+static enum status make_step(const struct rvk_context *context, const struct rvk_tune_options *options,
+                             struct model *model, struct step *step) {
     struct model_options model_options;
     struct step_options step_options;
     step_options_default(&step_options);
@@ -55,6 +68,7 @@ static enum status make_step(const struct rvk_tune_options *options, struct mode
     TRY(find_phase(api_text(options->phase, "train"), &step_options.kind));
     TRY(api_model_options(options->model, options->style, options->size, &model_options));
     TRY(model_create(&model_options, model));
+    TRY(check_memory(context, model, &step_options));
     return step_create(model, &step_options, step);
 }
 
@@ -85,7 +99,7 @@ enum rvk_status rvk_tune(struct rvk_context *context, const struct rvk_tune_opti
     options = options ? options : &defaults;
     enum status status = api_require_kernels(context);
     if (status == STATUS_OK)
-        status = make_step(options, &model, &step);
+        status = make_step(context, options, &model, &step);
     if (status == STATUS_OK)
         status = tune(context, options, &step.graph, &summary);
     step_destroy(&step);

@@ -267,18 +267,20 @@ static void reduce_reference(const struct call *call, const double *const in[], 
 
 static bool reduce_lower_as(const struct call *call, const struct device_facts *facts, struct lowering *lowering,
                             bool narrow) {
-    struct channel_reduce cut = channel_reduce_cut(call->in[X], narrow);
+    struct channel_reduce cut = channel_reduce_cut(call->in[X], facts, narrow);
     struct dispatch *first = channel_reduce_first(lowering, &cut, "batch_norm_backward_reduce", 2);
     dispatch_input(first, X);
     dispatch_input(first, REDUCE_DY);
     dispatch_input(first, MEAN);
     dispatch_scratch(first, 0);
     first->bytes = 2.0 * (double)tensor_bytes(call->in[X]);
+    if (!channel_reduce_slice(lowering, &cut, facts, 1u << X | 1u << REDUCE_DY))
+        return false;
     struct dispatch *second = channel_reduce_second(lowering, &cut, "batch_norm_backward_merge", attr(call, "epsilon"));
     dispatch_input(second, VARIANCE);
     dispatch_output(second, 0);
     dispatch_output(second, 1);
-    return first->groups[1] <= facts->max_groups[1];
+    return true;
 }
 
 static bool reduce_lower_narrow(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {

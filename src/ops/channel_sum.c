@@ -25,14 +25,16 @@ static void reference(const struct call *call, const double *const in[], double 
 
 static bool lower_as(const struct call *call, const struct device_facts *facts, struct lowering *lowering,
                      bool narrow) {
-    struct channel_reduce cut = channel_reduce_cut(call->in[0], narrow);
+    struct channel_reduce cut = channel_reduce_cut(call->in[0], facts, narrow);
     struct dispatch *first = channel_reduce_first(lowering, &cut, "channel_sum", 1);
     dispatch_input(first, 0);
     dispatch_scratch(first, 0);
     first->bytes = (double)tensor_bytes(call->in[0]);
+    if (!channel_reduce_slice(lowering, &cut, facts, 1u << 0))
+        return false;
     struct dispatch *second = channel_reduce_second(lowering, &cut, "channel_sum_merge", 0);
     dispatch_output(second, 0);
-    return first->groups[1] <= facts->max_groups[1];
+    return true;
 }
 
 static bool lower_narrow(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {

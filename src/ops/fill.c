@@ -42,6 +42,7 @@ static const char *const cases[] = {"d0=2 d1=5 d2=3 d3=7 value=1.5",
                                     "d0=3 d1=5 d3=16 value=1e30",
                                     "d2=2 d3=1 value=2",
                                     /* more groups than an axis has */ "+d1=2064 d2=2064 value=2",
+                                    /* over 128 MiB */ "+d0=3 d1=1800 d2=1800 value=3",
                                     NULL};
 
 const struct op op_fill = {
@@ -50,6 +51,7 @@ const struct op op_fill = {
     .attributes = {{"value", 0}, {"d0", 1}, {"d1", 1}, {"d2", 1}, {"d3", 1}},
     .infer = infer,
     .reference = reference,
+    .by_image = 1u << 0, /* without an input it is so */
     .forms = {{"plain", lower}},
     .cases = cases,
 };

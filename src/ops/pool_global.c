@@ -61,8 +61,16 @@ static bool has_exact(const struct call *call) {
     return is_power_of_two(pixel_count(call->in[0]->shape));
 }
 
-static const char *const cases[] = {"x=2x8x8x16",    "x=1x1x1x1",     "x=3x7x7x17",     "x=5x4x16x3", "x=1x9x5x130",
-                                    "+x=128x8x8x64", "+x=8x7x7x2048", "+x=1x300x301x3", NULL};
+static const char *const cases[] = {"x=2x8x8x16",
+                                    "x=1x1x1x1",
+                                    "x=3x7x7x17",
+                                    "x=5x4x16x3",
+                                    "x=1x9x5x130",
+                                    "+x=128x8x8x64",
+                                    "+x=8x7x7x2048",
+                                    "+x=1x300x301x3",
+                                    /* over 128 MiB */ "+x=160x256x256x4",
+                                    NULL};
 
 static const char *const adjoint_cases[] = {"x=3x8x16x17", "+x=32x8x8x2048", "+x=4x128x256x3", NULL};
 
@@ -72,6 +80,7 @@ const struct op op_global_average_pool = {
     .outputs = {"y"},
     .infer = infer,
     .reference = reference,
+    .by_image = 1u << 0,
     .forms = {{"plain", lower}},
     .gradient = gradient,
     .has_exact = has_exact,
@@ -124,7 +133,8 @@ static bool backward_has_exact(const struct call *call) {
 }
 
 static const char *const backward_cases[] = {
-    "dy=2x1x1x16 h=8 w=8", "dy=1x1x1x1", "dy=3x1x1x17 h=7 w=7", "dy=5x1x1x3 h=4 w=16", "+dy=128x1x1x64 h=8 w=8", NULL};
+    "dy=2x1x1x16 h=8 w=8",       "dy=1x1x1x1", "dy=3x1x1x17 h=7 w=7", "dy=5x1x1x3 h=4 w=16", "+dy=128x1x1x64 h=8 w=8",
+    "+dy=160x1x1x4 h=256 w=256", NULL};
 
 const struct op op_global_average_pool_backward = {
     .name = "global_average_pool_backward",
@@ -133,6 +143,7 @@ const struct op op_global_average_pool_backward = {
     .attributes = {{"h", 1}, {"w", 1}},
     .infer = backward_infer,
     .reference = backward_reference,
+    .by_image = 1u << 0,
     .forms = {{"plain", backward_lower}},
     .has_exact = backward_has_exact,
     .cases = backward_cases,

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "exec/plan.h"
+#include "train/fit.h"
 #include "train/parameters.h"
 #include "train/step.h"
 
@@ -89,7 +90,9 @@ enum status check_model(struct store *store, const struct model_options *options
     step_options.batch = batch;
     step_options.weight_decay = 1e-4;
     TRY(model_create(options, &model));
-    enum status status = step_create(&model, &step_options, &step);
+    enum status status = fit_check(&(struct fit){.store = store, .model = &model, .step = step_options});
+    if (status == STATUS_OK)
+        status = step_create(&model, &step_options, &step);
     if (status == STATUS_OK)
         status = check(&model, &step, store, seed, verify, summary);
     step_destroy(&step);
