@@ -141,16 +141,20 @@ static void jitter_is_as_strong_as_asked(void **state) {
     struct picture picture = draw(1, 1, 1);
     struct picture_augment_options options = nothing;
     uint8_t out[3 * SIZE * SIZE];
-    double mean = 0, smallest = 255, largest = 0;
+    double mean = 0, smallest = 255, largest = 0, repeated = 0;
     memset(picture.pixels, 100, 3);
     options.brightness = 0.4;
     for (uint32_t i = 0; i < DRAWS; i++) {
         augment(&picture, &options, 0, i, out);
-        mean += (out[0] + 0.5) / DRAWS;
-        smallest = fmin(smallest, out[0]);
-        largest = fmax(largest, out[0]);
+        uint8_t level = out[0];
+        mean += (level + 0.5) / DRAWS;
+        smallest = fmin(smallest, level);
+        largest = fmax(largest, level);
+        augment(&picture, &options, 1, i, out);
+        repeated += level == out[0] ? 1.0 / DRAWS : 0;
     }
     assert_near("the mean", mean, 100, 2);
+    assert_near("the share that another epoch repeats", repeated, 1 / 80.0, 0.01);
     assert_near("the smallest", smallest, 60, 1);
     assert_near("the largest", largest, 139, 1);
     picture_destroy(&picture);
@@ -263,7 +267,7 @@ static void policy_draws_all_operations(void **state) {
     struct picture picture = draw_pale();
     struct picture_augment_options options = nothing;
     uint8_t out[3 * SIZE * SIZE], kinds[POLICY_OPERATIONS * 2][3 * SIZE * SIZE];
-    uint32_t counts[POLICY_OPERATIONS] = {0};
+    uint32_t counts[POLICY_OPERATIONS] = {0}, forward = 0;
     options.policy_count = 1;
     options.policy_magnitude = 27;
     for (uint32_t k = 0; k < 2 * POLICY_OPERATIONS; k++) {
@@ -277,9 +281,11 @@ static void policy_draws_all_operations(void **state) {
             k++;
         assert_true(k < 2 * POLICY_OPERATIONS);
         counts[k / 2]++;
+        forward += k == 2; /* the first direction of the first operation that has two */
     }
     for (uint32_t k = 0; k < POLICY_OPERATIONS; k++)
         assert_in_range(counts[k], DRAWS / POLICY_OPERATIONS - 45, DRAWS / POLICY_OPERATIONS + 45);
+    assert_in_range(forward, counts[1] / 2 - 25, counts[1] / 2 + 25);
     picture_destroy(&picture);
 }
 
