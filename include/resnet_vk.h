@@ -127,7 +127,11 @@ struct rvk_model_info {
     uint32_t height, width, channels, classes;
 };
 
-/* Names of the usual depths; ends with NULL. Any other depth that fits the rule works as well. Any thread. */
+/*
+ * Names of the usual depths; ends with NULL. Any other depth that fits the rule works as well, and wherever a name is
+ * taken, the path of a description that ends with ".json" (docs/models.md) or its text, which begins with '{'. A
+ * description that is malformed is RVK_DATA with a sentence that names the file, the key and its limit. Any thread.
+ */
 const char *const *rvk_model_names(void);
 /* How depths and names are made, in a few lines. Any thread. */
 const char *rvk_model_rule(void);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/imagenet.h"
+#include "model/description.h"
 #include "train/evaluate.h"
 #include "train/feed.h"
 #include "train/parameters.h"
@@ -45,10 +46,20 @@ static enum status read_class_names(const struct checkpoint *checkpoint, json_t 
     return STATUS_OK;
 }
 
+/* Whether the checkpoint is one of the model that the caller named, if any. */
+static enum status check_name(const struct checkpoint *checkpoint, const char *name) {
+    struct description given = {.text = NULL};
+    if (name && description_is(name))
+        TRY(description_read(name, &given));
+    bool same = !name || strcmp(given.text ? given.text : name, checkpoint->model.name) == 0;
+    free(given.text);
+    return same ? STATUS_OK
+                : fail(STATUS_USAGE, "%s is a checkpoint of %.160s, not of %.160s", checkpoint->file.path,
+                       checkpoint->model.name, name);
+}
+
 static enum status load_checkpoint(struct rvk_model *model, const struct checkpoint *checkpoint, const char *name) {
-    if (name && strcmp(name, checkpoint->model.name) != 0)
-        return fail(STATUS_USAGE, "%s is a checkpoint of %s, not of %s", checkpoint->file.path, checkpoint->model.name,
-                    name);
+    TRY(check_name(checkpoint, name));
     if (checkpoint->normalization == NORMALIZATION_NONE)
         return fail(STATUS_DATA, "%s does not say how images are normalized", checkpoint->file.path);
     model->mean_per_pixel = checkpoint->normalization == NORMALIZATION_PIXEL;

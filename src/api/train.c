@@ -1,6 +1,8 @@
 /* api: rvk_train, a bridge between the public structures and the trainer's. */
 #include "api/internal.h"
 
+#include "model/description.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,7 @@ struct bridge {
     uint32_t filters; /* of the model that the weights are of; 0: the usual ones */
     const struct tuning *tuning;
     struct selftest *selftest;
-    char *record, *folder;
+    char *record, *folder, *description;
     void *keep;
 };
 
@@ -93,6 +95,16 @@ static enum status should_stop(void *user) {
     return options->should_stop ? (enum status)options->should_stop(options->user) : STATUS_OK;
 }
 
+/* From here on a described network is named by its description: its file is read once. */
+static enum status keep_description(struct bridge *bridge, struct rvk_train_options *options) {
+    struct description description;
+    if (!description_is(options->model))
+        return STATUS_OK;
+    TRY(description_read(options->model, &description));
+    options->model = bridge->description = description.text;
+    return STATUS_OK;
+}
+
 /* "." for a file in the current folder. */
 static enum status folder_of(const char *path, char **folder) {
     const char *slash = strrchr(path, '/');
@@ -110,6 +122,7 @@ static enum status recall(struct bridge *bridge, struct rvk_train_options *optio
     free(bridge->record);
     bridge->record = NULL;
     options->epochs = epochs ? epochs : options->epochs;
+    options->model = api_text(bridge->checkpoint.model.name, options->model);
     if (options->out)
         return STATUS_OK;
     TRY(folder_of(options->resume, &bridge->folder));
@@ -168,6 +181,7 @@ static enum status prepare(struct vk_device *device, struct bridge *bridge, stru
         TRY(adopt(bridge, options));
     if (!options->resume)
         train_options_fill(options);
+    TRY(keep_description(bridge, options));
     TRY(train_options_convert(options, &bridge->trainer));
     TRY(set_normalization(bridge, options));
     bridge->trainer.weights = options->resume || !options->weights ? NULL : &bridge->weights;
@@ -229,5 +243,6 @@ enum rvk_status rvk_train(struct rvk_context *context, const struct rvk_train_op
     json_decref(bridge.keep);
     free(bridge.record);
     free(bridge.folder);
+    free(bridge.description);
     return api_status(status);
 }

@@ -26,6 +26,7 @@ struct model_family {
     tensor_id (*block)(struct builder *builder, tensor_id x, uint32_t filters, uint32_t stride);
     uint32_t depth;
     uint32_t blocks[MODEL_STAGES]; /* of VGG: convolutions */
+    uint32_t filters;              /* of the first convolution; 0: 64 with a depth of its own, otherwise 16 */
     bool large;                    /* for ImageNet: the usual image has 224 x 224 pixels and one of 1000 classes */
     /* of bottlenecks: groups of the 3x3 convolution, and filters of each in a stage of 64 (0: one group of 64) */
     uint32_t groups, group_width;

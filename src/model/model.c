@@ -1,7 +1,7 @@
 #include "model/model.h"
 
 #include "base/memory.h"
-#include "model/family.h"
+#include "model/description.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +112,19 @@ static enum status find_family(struct model *model, const char *name) {
                 name);
 }
 
+/* What a description says, under the name that it gives itself. */
+static enum status take_description(struct model *model, const char *name) {
+    struct description description;
+    TRY(description_read(name, &description));
+    model->description = description.text;
+    TRY(memory_zeroed(1, sizeof *model->own, &model->own));
+    *model->own = description.family;
+    model->family = model->own;
+    memcpy(model->blocks, description.blocks, sizeof model->blocks);
+    memcpy(model->name, description.name, sizeof model->name);
+    return STATUS_OK;
+}
+
 /* ---- parameters ---- */
 
 static void set_defaults(struct model *model, const struct model_options *given) {
@@ -123,7 +136,10 @@ static void set_defaults(struct model *model, const struct model_options *given)
     options->width = given->width ? given->width : large ? 224 : 32;
     options->channels = given->channels ? given->channels : 3;
     options->classes = given->classes ? given->classes : large ? 1000 : 10;
-    options->filters = given->filters ? given->filters : model->family->depth ? 64 : 16;
+    options->filters = given->filters           ? given->filters
+                       : model->family->filters ? model->family->filters
+                       : model->family->depth   ? 64
+                                                : 16;
     if (given->initializer == INITIALIZER_STYLE)
         options->initializer = keras ? INITIALIZER_HE_TRUNCATED : INITIALIZER_HE_FAN_OUT;
     model->l2 = keras ? 1e-4 : 0;
@@ -186,9 +202,12 @@ enum status model_create(const struct model_options *options, struct model *out)
     if (options->filters > 4096)
         return fail(STATUS_USAGE, "%s: the first convolution may have at most 4096 filters, not %u", options->name,
                     options->filters);
-    TRY(find_family(out, options->name));
-    set_defaults(out, options);
-    enum status status = list_parameters(out);
+    enum status status =
+        description_is(options->name) ? take_description(out, options->name) : find_family(out, options->name);
+    if (status == STATUS_OK) {
+        set_defaults(out, options);
+        status = list_parameters(out);
+    }
     if (status != STATUS_OK) {
         model_destroy(out);
         return status;
@@ -199,7 +218,13 @@ enum status model_create(const struct model_options *options, struct model *out)
 
 void model_destroy(struct model *model) {
     free(model->parameters);
+    free(model->description);
+    free(model->own);
     memset(model, 0, sizeof *model);
+}
+
+const char *model_text(const struct model *model) {
+    return model->description ? model->description : model->name;
 }
 
 int model_find(const struct model *model, const char *name) {

@@ -51,7 +51,7 @@ enum initializer {
 
 /* Zero means default. */
 struct model_options {
-    const char *name;       /* "resnet20" */
+    const char *name;       /* "resnet20"; or a description, its text or the path of its file (model/description.h) */
     uint32_t height, width; /* 32 x 32; ImageNet: 224 x 224 */
     uint32_t channels;      /* 3 */
     uint32_t classes;       /* 10; ImageNet: 1000 */
@@ -85,8 +85,10 @@ struct model_family;
 enum { MODEL_STAGES = 5 };
 
 struct model {
-    char name[32];
+    char name[32];                     /* of a described network: the one that it gives itself */
+    char *description;                 /* its text; NULL: the name is in the table */
     const struct model_family *family; /* what the name stands for ... */
+    struct model_family *own;          /* (of a description; NULL: it is in the table) */
     uint32_t blocks[MODEL_STAGES];     /* ... and its blocks in each stage */
     struct model_options options;      /* defaults filled in, without the name */
     struct parameter *parameters;      /* trained ones and statistics, in the order of the layers */
@@ -99,9 +101,12 @@ struct model {
     double l2;                                 /* factor of the penalty on convolution kernels in the loss; 0: none */
 };
 
-/* STATUS_USAGE with the rule for a wrong name, depth or image size. */
+/* STATUS_USAGE with the rule for a wrong name, depth or image size; STATUS_DATA for a description that is malformed. */
 CHECKED enum status model_create(const struct model_options *options, struct model *out);
 void model_destroy(struct model *model); /* accepts a zeroed model */
+
+/* The text that names the model wherever it is created again: its name, or its description. */
+const char *model_text(const struct model *model);
 
 /* Names of the usual depths, for listings; ends with NULL. */
 extern const char *const model_names[];

@@ -93,11 +93,11 @@ static void leave_blocks(struct builder *builder) {
     builder->group++;
 }
 
-/* Version 1: stages with f, 2f, 4f and, for ImageNet, 8f filters. */
+/* Version 1: stages with f, 2f, 4f, ... filters. */
 tensor_id residual_forward(struct builder *builder, tensor_id x) {
     uint32_t f = builder->model->options.filters;
     x = stem(builder, x);
-    for (uint32_t stage = 0; stage < 4; stage++)
+    for (uint32_t stage = 0; stage < MODEL_STAGES; stage++)
         for (uint32_t block = 0; block < builder->model->blocks[stage]; block++) {
             enter_block(builder, stage, block);
             x = builder->model->family->block(builder, x, f << stage, stage > 0 && block == 0 ? 2 : 1);
@@ -106,11 +106,12 @@ tensor_id residual_forward(struct builder *builder, tensor_id x) {
     return head(builder, x);
 }
 
-/* Version 2: stages with 4f, 8f, 16f output channels; inside a bottleneck f, then as many as the stage before gave. */
+/* Version 2: stages with 4f, 8f, 16f, ... output channels; inside a bottleneck f, then as many as the stage before
+ * gave. */
 tensor_id residual_forward_v2(struct builder *builder, tensor_id x) {
     uint32_t f = builder->model->options.filters;
     x = stem(builder, x);
-    for (uint32_t stage = 0; stage < 3; stage++)
+    for (uint32_t stage = 0; stage < MODEL_STAGES; stage++)
         for (uint32_t block = 0; block < builder->model->blocks[stage]; block++) {
             uint32_t width = stage == 0 ? f : f << (stage + 1);
             enter_block(builder, stage, block);

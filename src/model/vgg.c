@@ -10,7 +10,7 @@ static tensor_id features(struct builder *builder, tensor_id x) {
     uint32_t layer = 0;
     char name[16], norm[16];
     snprintf(builder->prefix, sizeof builder->prefix, "features.");
-    for (int stage = 0; stage < MODEL_STAGES; stage++, builder->group++) {
+    for (int stage = 0; stage < MODEL_STAGES && model->blocks[stage]; stage++, builder->group++) {
         graph_segment(builder->graph, true);
         for (uint32_t i = 0; i < model->blocks[stage]; i++) {
             struct kernel kernel = {name, 3, model->options.filters * widths[stage], 1, 1, true};

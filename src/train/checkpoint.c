@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "model/description.h"
 #include "train/parameters.h"
 
 #include <errno.h>
@@ -169,6 +170,8 @@ static enum status read_metadata(struct checkpoint *checkpoint) {
     checkpoint->model.name = safetensors_metadata(file, KEY("model"));
     if (!checkpoint->model.name)
         return STATUS_OK;
+    if (description_is(checkpoint->model.name) && *checkpoint->model.name != '{')
+        return fail(STATUS_DATA, "%s: the metadata " KEY("model") " names a file", file->path);
     if (!style || model_style_find(style, &checkpoint->model.style) != STATUS_OK)
         return fail(STATUS_DATA, "%s: the metadata " KEY("style") " is none of torch, keras", file->path);
     for (size_t i = 0; i < COUNT(numbers); i++)
@@ -186,7 +189,7 @@ enum status checkpoint_pack(const struct model *model, struct store *store, cons
     char digits[COUNT(numbers)][DIGITS];
     struct safetensors_text texts[FIXED + COUNT(numbers)] = {
         {"format", "pt"},
-        {KEY("model"), model->name},
+        {KEY("model"), model_text(model)},
         {KEY("style"), model_style_name(model->options.style)},
         {KEY("optimizer"), optimizer_names[state->optimizer]},
         {KEY("options"), state->options ? state->options : "{}"},
