@@ -2,6 +2,7 @@
 #include "train/mixture.h"
 #include "train/step.h"
 
+#include "networks.h"
 #include "op_values.h"
 
 enum { DRAWS = 4000, SIDE = 32 };
@@ -166,6 +167,53 @@ static void the_loss_is_the_weighted_mean_of_two(void **state) {
     }
 }
 
+/* ---- the step ---- */
+
+static tensor_id find_tensor(const struct graph *graph, const char *name) {
+    for (tensor_id t = 0; t < graph->tensor_count; t++)
+        if (strcmp(graph->tensors[t].name, name) == 0)
+            return t;
+    fail_msg("there is no tensor %s", name);
+    return TENSOR_NONE;
+}
+
+/* The sum of the losses of a batch of four of ten images, by the references; `share` of the partner in all. */
+static double step_loss(const struct model *model, const struct mixture *mixture, double share) {
+    struct step_options options = small_options(STEP_TRAIN);
+    struct evaluation evaluation;
+    options.batch = 4;
+    options.image_count = 10;
+    options.mixture = *mixture;
+    struct step step = make_step(model, &options);
+    evaluation_create(&evaluation, &step.graph);
+    evaluation_randomize_all(&evaluation, 3);
+    for (uint32_t i = 0; i < options.image_count; i++)
+        evaluation_at(&evaluation, find_tensor(&step.graph, "labels"))[i] = i;
+    for (uint32_t i = 0; i < options.batch; i++)
+        evaluation_at(&evaluation, step.indices)[i] = 2 * i;
+    assert_int_equal(step.mixture == TENSOR_NONE, !mixture_is_used(mixture));
+    if (step.mixture != TENSOR_NONE)
+        for (int i = 0; i < MIXTURE_WORDS; i++)
+            evaluation_at(&evaluation, step.mixture)[i] = i == 0 ? 1 : i == 5 || i == 6 ? share * 0x1p24 : 0;
+    evaluation_run(&evaluation, step.forward_nodes);
+    double loss = evaluation_at(&evaluation, step.metrics)[0];
+    evaluation_destroy(&evaluation);
+    step_destroy(&step);
+    return loss;
+}
+
+/* Nothing of the partner, or nothing but the partner, is the batch in another order; half of it is another batch. */
+static void the_step_trains_on_mixed_images(void **state) {
+    (void)state;
+    struct model model = MODEL(.name = "resnet8", .height = 8, .width = 8);
+    double own = step_loss(&model, &(struct mixture){.mixup = 1}, 0);
+    assert_true(own > 0);
+    assert_near("the loss", step_loss(&model, &(struct mixture){.cutmix = 1}, 1), own, 1e-9 * own);
+    assert_true(fabs(step_loss(&model, &(struct mixture){.mixup = 1}, 0.5) - own) > 1e-3 * own);
+    assert_true(step_loss(&model, &(struct mixture){0}, 0) > 0); /* without the op */
+    model_destroy(&model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(images_and_labels_are_mixed),
@@ -174,6 +222,7 @@ int main(void) {
         cmocka_unit_test(choices_are_as_described),
         cmocka_unit_test(choices_depend_on_seed_epoch_and_batch_only),
         cmocka_unit_test(the_loss_is_the_weighted_mean_of_two),
+        cmocka_unit_test(the_step_trains_on_mixed_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,6 +148,22 @@ static void test_resume_mixed(void **state) {
     resume_equality("mixed", options);
 }
 
+/* Each way of mixing leads to weights of its own. */
+static void test_mixing(void **state) {
+    (void)state;
+    enum { WAYS = 4 };
+    static const double alphas[WAYS][2] = {{0, 0}, {1, 0}, {0, 1}, {1, 1}};
+    uint64_t hashes[WAYS];
+    for (int i = 0; i < WAYS; i++) {
+        struct rvk_train_options options = small();
+        options.mixup = alphas[i][0];
+        options.cutmix = alphas[i][1];
+        hashes[i] = train(&options, RVK_OK).weights_hash;
+        for (int k = 0; k < i; k++)
+            assert_true(hashes[k] != hashes[i]);
+    }
+}
+
 /* ---- callbacks ---- */
 
 struct seen {
@@ -366,11 +382,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume_sgd),         cmocka_unit_test(test_resume_adam),
         cmocka_unit_test(test_resume_accumulated), cmocka_unit_test(test_resume_finetuned),
-        cmocka_unit_test(test_resume_mixed),       cmocka_unit_test(test_accumulate),
-        cmocka_unit_test(test_callbacks),          cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_early_stop),         cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_save_steps),         cmocka_unit_test(test_best_comes_first),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_resume_mixed),       cmocka_unit_test(test_mixing),
+        cmocka_unit_test(test_accumulate),         cmocka_unit_test(test_callbacks),
+        cmocka_unit_test(test_interrupt),          cmocka_unit_test(test_early_stop),
+        cmocka_unit_test(test_counters),           cmocka_unit_test(test_save_steps),
+        cmocka_unit_test(test_best_comes_first),   cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
 }
