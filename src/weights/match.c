@@ -98,16 +98,8 @@ enum status weights_match(const struct weights *weights, const struct model *mod
     return report_all(weights, model, &faults);
 }
 
-static const struct parameter *last_dense(const struct model *model) {
-    const struct parameter *last = NULL;
-    for (size_t i = 0; i < model->count; i++)
-        if (model->parameters[i].class == PARAMETER_DENSE)
-            last = &model->parameters[i];
-    return last;
-}
-
 const char *weights_head(const struct model *model, char *text) {
-    const char *name = last_dense(model)->name;
+    const char *name = model->parameters[model_head(model)].name;
     snprintf(text, WEIGHTS_HEAD, "%.*s", (int)(strrchr(name, '.') - name) + 1, name);
     return text;
 }
@@ -124,7 +116,7 @@ static uint32_t extent(const struct weights *weights, const struct parameter *pa
 static enum status complete(const struct weights *weights, struct model_options *options) {
     struct model model;
     TRY(model_create(options, &model));
-    const struct parameter *first = &model.parameters[0], *last = last_dense(&model);
+    const struct parameter *first = &model.parameters[0], *last = &model.parameters[model_head(&model)];
     options->filters = options->filters ? options->filters : extent(weights, first, 0);
     options->channels = options->channels ? options->channels : extent(weights, first, 1);
     options->classes = options->classes ? options->classes : extent(weights, last, 0);

@@ -2,6 +2,7 @@
  * make_corpus: the inputs that the fuzzers start from and that are not text: small, sound files of each format.
  *   make_corpus FOLDER       (writes FOLDER/idx/..., FOLDER/checkpoint/..., ...)
  */
+#include "../torch_writer.h"
 #include "api/internal.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -197,6 +198,56 @@ static void make_against(void) {
     model_destroy(&model);
 }
 
+/* ---- weights of other programs ---- */
+
+/* A storage of 16 numbers as the fuzzer of pickles has four of. */
+static void make_pickles(void) {
+    static const char *const classes[] = {"FloatStorage", "DoubleStorage", "HalfStorage", "LongStorage"};
+    static const int64_t stored[] = {16, 8, 32, 8};
+    static struct written pickle;
+    for (size_t i = 0; i < COUNT(classes); i++) {
+        char key[] = {(char)('0' + i), 0};
+        struct written_view view = {classes[i], key, stored[i], 1, 2, {2, 3}, {i % 2 ? 3 : 1, i % 2 ? 1 : 2}};
+        pickle.size = 0;
+        written_code(&pickle, "\x80\x02}q\x01(");
+        if (i % 2) {
+            written_text(&pickle, "state_dict");
+            written_code(&pickle, "}(");
+        }
+        written_text(&pickle, "w");
+        written_tensor(&pickle, &view);
+        written_text(&pickle, "b");
+        written_code(&pickle, "ctorch._utils\n_rebuild_parameter\n(");
+        written_tensor(&pickle, &view);
+        written_code(&pickle, "\x88"
+                              "ccollections\nOrderedDict\n)RtR");
+        written_code(&pickle, i % 2 ? "uu." : "u.");
+        put("pickle", classes[i], pickle.bytes, pickle.size);
+    }
+    static const char plain[] =
+        "\x80\x04\x95\1\0\0\0\0\0\0\0](N\x88\x89K\1M\1\2J\1\2\3\4\x8a\1\1G?\xf8\0\0\0\0\0\0\x8c\2"
+        "ab\x94\x85\x94h\0j\1\0\0\0U\1c}r\2\0\0\0\x8c\1k\x8c\1vs}b(NNd(Nle.";
+    put("pickle", "plain", plain, sizeof plain - 1);
+    static const char system[] = "cos\nsystem\nX\4\0\0\0true\x85R.";
+    put("pickle", "system", system, sizeof system - 1);
+}
+
+static void make_weights(void) {
+    static const float values[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    static const struct safetensors_tensor tensors[] = {{"conv1.weight", SAFETENSORS_F32, 4, {1, 1, 3, 3}, values, 0},
+                                                        {"fc.weight", SAFETENSORS_F16, 2, {2, 4}, values, 16}};
+    static struct written pickle, legacy;
+    struct safetensors_tensor sound[] = {tensors[0], tensors[1]};
+    sound[0].shape[0] = 0;
+    written_code(&pickle, "\x80\x02");
+    written_state(&pickle, sound, COUNT(sound));
+    written_code(&pickle, ".");
+    written_file(path_of("weights", "zip"), &pickle, sound, COUNT(sound));
+    written_legacy(&legacy, sound, COUNT(sound));
+    put("weights", "legacy", legacy.bytes, legacy.size);
+    must(safetensors_write(path_of("weights", "safetensors"), sound, COUNT(sound), NULL, 0));
+}
+
 /* ---- cases ---- */
 
 static void make_cases(void) {
@@ -246,6 +297,8 @@ int main(int argc, char **argv) {
     make_safetensors();
     make_checkpoint(device);
     make_against();
+    make_pickles();
+    make_weights();
     make_cases();
     make_tuning(device);
     make_cache();
