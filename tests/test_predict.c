@@ -224,8 +224,14 @@ static void test_page(void **state) {
     assert_int_equal(run("predict --count 2 " WEIGHTS " --html %s/data.html 2>/dev/null", folder, folder), 0);
     page = read_page("data.html"); /* images of a data set, with their true classes */
     assert_int_equal(count_of(page, "<img"), 2);
-    assert_non_null(strstr(page, "<p>image 1: "));
+    assert_int_equal(count_of(page, ".png: "), 2);
     free(page);
+    assert_int_equal(run("predict --count 3 " WEIGHTS " --json 2>/dev/null", folder), 0);
+    json_t *json = line_json(0), *last = json_array_get(json_object_get(json, "predictions"), 2);
+    const char *class_name = class_names[json_integer_value(json_object_get(last, "label"))];
+    assert_memory_equal(text_of(last, "file"), class_name, strlen(class_name));
+    assert_int_equal(json_array_size(json_object_get(last, "probabilities")), CLASSES);
+    json_decref(json);
     assert_int_equal(run("predict %s/shown " WEIGHTS " --html /nonexistent/a.html 2>&1", folder, folder), 8);
 }
 
@@ -236,7 +242,7 @@ static void test_interrupt(void **state) {
     (void)state;
     char line[1024];
     snprintf(line, sizeof line,
-             "yes '%s' | head -n 200000 | timeout --preserve-status -s INT 2 %s predict - --batch 1 --json " WEIGHTS
+             "yes '%s' | head -n 50000 | timeout --preserve-status -s INT 2 %s predict - --batch 1 --json " WEIGHTS
              " >%s/lines 2>/dev/null",
              in_folder("mixed/1.png"), PROGRAM, folder, folder);
     assert_int_equal(run_line(line), 130);
@@ -247,7 +253,7 @@ static void test_interrupt(void **state) {
     assert_string_equal(text_of(result, "event"), "result");
     assert_int_equal(json_integer_value(json_object_get(result, "status")), 130);
     assert_int_equal(json_integer_value(json_object_get(result, "pictures")), lines - 2);
-    assert_in_range(lines, 3, 200000);
+    assert_in_range(lines, 3, 50000);
     json_decref(result);
 }
 

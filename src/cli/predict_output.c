@@ -85,11 +85,21 @@ static void print_class(const struct predict_output *output, uint32_t k) {
     cli_print_column(describe(output, k, name), 0);
 }
 
+/* A picture of a streamed data set has a file's name. */
+static void print_label(const struct predict_output *output, uint32_t index) {
+    const char *file = rvk_image_name(output->data, index);
+    if (file)
+        cli_print_column(file, 0);
+    else
+        printf("image %u", index);
+    printf(": ");
+}
+
 static void print_image(struct predict_output *output, uint32_t index, const float *probabilities, uint32_t count) {
     uint32_t label = rvk_label(output->data, index);
     if (output->draw)
         draw(output->data, index);
-    printf("image %u: ", index);
+    print_label(output, index);
     for (uint32_t i = 0; i < count; i++) {
         printf("%s", i ? ", " : "");
         print_class(output, output->best[i]);
@@ -125,10 +135,12 @@ static json_t *pack_image(struct predict_output *output, uint32_t index, const f
     json_t *list = json_array();
     for (uint32_t k = 0; k < output->classes; k++)
         json_array_append_new(list, cli_number((double)probabilities[k]));
-    return json_pack("{s:I, s:I, s:o, s:I, s:o, s:o}", "index", (json_int_t)index, "label", (json_int_t)label,
-                     "label_name", pack_text(find_name(output, label)), "prediction",
-                     count ? (json_int_t)output->best[0] : -1, "prediction_name",
-                     pack_text(count ? find_name(output, output->best[0]) : NULL), "probabilities", list);
+    const char *file = rvk_image_name(output->data, index);
+    return json_pack("{s:I, s:o*, s:I, s:o, s:I, s:o, s:o}", "index", (json_int_t)index, "file",
+                     file ? pack_text(file) : NULL, "label", (json_int_t)label, "label_name",
+                     pack_text(find_name(output, label)), "prediction", count ? (json_int_t)output->best[0] : -1,
+                     "prediction_name", pack_text(count ? find_name(output, output->best[0]) : NULL), "probabilities",
+                     list);
 }
 
 static json_t *pack_picture(struct predict_output *output, uint32_t index, const float *probabilities, uint32_t count) {
@@ -153,7 +165,7 @@ static void print_broken(struct predict_output *output, uint32_t index) {
 static enum rvk_status put_card(struct predict_output *output, uint32_t index, const float *probabilities,
                                 uint32_t count) {
     enum { MOST_BARS = 20 };
-    char names[MOST_BARS][NAME_ROOM], note[NAME_ROOM + 20], truly[NAME_ROOM];
+    char names[MOST_BARS][NAME_ROOM], truly[NAME_ROOM], note[512];
     struct html_bar bars[MOST_BARS];
     const char *file = rvk_image_name(output->data, index);
     uint32_t label = rvk_label(output->data, index);
@@ -162,7 +174,9 @@ static enum rvk_status put_card(struct predict_output *output, uint32_t index, c
     for (uint32_t i = 0; i < count && i < MOST_BARS; i++)
         bars[i] = (struct html_bar){describe(output, output->best[i], names[i]), (double)probabilities[output->best[i]],
                                     i == 0 && label != UINT32_MAX && label != output->best[0]};
-    if (!output->pictures)
+    if (file && !output->pictures)
+        snprintf(note, sizeof note, "%.300s: %s", file, describe(output, label, truly));
+    else if (!file)
         snprintf(note, sizeof note, "image %u: %s", index, describe(output, label, truly));
     enum rvk_status status = thumbnail(output->data, index, THUMBNAIL_SIDE, &jpeg, &size);
     if (status == RVK_OK)
