@@ -419,6 +419,13 @@ const char *rvk_model_data(const struct rvk_model *model);
  */
 const char *rvk_model_class_name(const struct rvk_model *model, uint32_t class_index);
 
+/*
+ * Which of the model's classes a class of the data set is: the one of the same name (of ImageNet's also by synset), or
+ * of the same number, where there are equally many and their names are not known or not all the same. UINT32_MAX when
+ * there is no such class. Labels of evaluations follow this, if it finds all classes of the data set.
+ */
+uint32_t rvk_model_class(const struct rvk_model *model, const struct rvk_data *data, uint32_t class_index);
+
 struct rvk_evaluation {
     double loss, accuracy;
     uint32_t count; /* without broken pictures */
@@ -426,7 +433,7 @@ struct rvk_evaluation {
 
 /* What the model says of one image. */
 struct rvk_answer {
-    uint32_t label; /* its true class */
+    uint32_t label; /* its true class, as the model counts classes (rvk_model_class) */
     uint32_t best;  /* the most probable class, the first of equals */
     uint32_t rank;  /* how many classes come before the true one, by probability and then by number: 0 is right, and the
                        true class is among the k best where rank < k */

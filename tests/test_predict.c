@@ -235,6 +235,60 @@ static void test_page(void **state) {
     assert_int_equal(run("predict %s/shown " WEIGHTS " --html /nonexistent/a.html 2>&1", folder, folder), 8);
 }
 
+/* ---- classes by their names ---- */
+
+/* Of the training pictures of a folder: how many there are of each of the model's classes, and how many were right. */
+static void evaluate(const char *name, json_int_t counts[CLASSES], json_int_t right[CLASSES]) {
+    assert_int_equal(run("eval --training --data folder:%s/%s " WEIGHTS " --json 2>/dev/null", folder, name, folder),
+                     0);
+    json_t *json = line_json(0), *classes = json_object_get(json, "classes");
+    assert_int_equal(json_array_size(classes), CLASSES);
+    for (size_t k = 0; k < CLASSES; k++) {
+        json_t *class = json_array_get(classes, k);
+        counts[k] = json_integer_value(json_object_get(class, "count"));
+        right[k] = json_integer_value(json_object_get(class, "correct"));
+    }
+    json_decref(json);
+}
+
+/* Two of the three classes, which have the numbers 0 and 1 there, are those of their names. */
+static void test_names(void **state) {
+    (void)state;
+    json_int_t counts[2][CLASSES], right[2][CLASSES];
+    char line[512];
+    snprintf(line, sizeof line,
+             "cd %s; mkdir part; cp -r data/n02123045 data/plain part; cp -r part more; "
+             "cp -r part other; cp -r data/plain more/unknown; mv other/plain other/unknown",
+             folder);
+    assert_int_equal(run_line(line), 0);
+    evaluate("data", counts[0], right[0]);
+    evaluate("part", counts[1], right[1]);
+    assert_int_equal(counts[1][0], 0);
+    for (int k = 1; k < CLASSES; k++) {
+        assert_int_equal(counts[1][k], 7);
+        assert_int_equal(counts[1][k], counts[0][k]);
+        assert_int_equal(right[1][k], right[0][k]);
+    }
+    assert_int_equal(
+        run("predict --data folder:%s/part --training " WEIGHTS " --json --count 14 2>/dev/null", folder, folder), 0);
+    json_t *json = line_json(0), *list = json_object_get(json, "predictions");
+    json_int_t same = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *item = json_array_get(list, i);
+        json_int_t label = json_integer_value(json_object_get(item, "label"));
+        assert_memory_equal(text_of(item, "file"), class_names[label], strlen(class_names[label]));
+        same += label == json_integer_value(json_object_get(item, "prediction"));
+    }
+    assert_int_equal(same, right[0][1] + right[0][2]);
+    json_decref(json);
+    assert_int_equal(run("eval --data folder:%s/other " WEIGHTS " 2>&1", folder, folder), 2);
+    assert_int_equal(run("eval --data folder:%s/more " WEIGHTS " 2>&1", folder, folder), 0);
+    expect(0, "have other names than the model's");
+    assert_int_equal(run("predict --data folder:%s/other " WEIGHTS " --count 2 2>/dev/null", folder, folder), 0);
+    expect(0, "truly unknown  (wrong)");
+    expect(0, "truly tabby");
+}
+
 /* ---- stopping, usage ---- */
 
 /* Results come while pictures are still to be done, and a signal ends the program between two of them. */
@@ -269,9 +323,9 @@ static void test_usage(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines), cmocka_unit_test(test_json), cmocka_unit_test(test_broken),
-        cmocka_unit_test(test_lists), cmocka_unit_test(test_page), cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_lines),     cmocka_unit_test(test_json),  cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_lists),     cmocka_unit_test(test_page),  cmocka_unit_test(test_names),
+        cmocka_unit_test(test_interrupt), cmocka_unit_test(test_usage),
     };
     return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

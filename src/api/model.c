@@ -156,15 +156,78 @@ const char *rvk_model_class_name(const struct rvk_model *model, uint32_t class_i
     return classes == IMAGENET_CLASSES && !*model->data ? rvk_imagenet_class(class_index) : NULL;
 }
 
+/* ---- classes of a data set ---- */
+
+static bool has_name(const struct rvk_model *model, uint32_t k, const char *name) {
+    const char *own = rvk_model_class_name(model, k), *known = rvk_synset_name(name);
+    return own && (strcmp(own, name) == 0 || (known && strcmp(own, known) == 0));
+}
+
+/* The model's class of that name; UINT32_MAX: there is none. `guess` is looked at first. */
+static uint32_t find_class(const struct rvk_model *model, const char *name, uint32_t guess) {
+    const uint32_t classes = model->model.options.classes;
+    if (guess < classes && has_name(model, guess, name))
+        return guess;
+    for (uint32_t k = 0; k < classes; k++)
+        if (has_name(model, k, name))
+            return k;
+    return UINT32_MAX;
+}
+
+/* By name where the model has all names of the data set, otherwise by number. */
+static bool has_all_names(const struct rvk_model *model, const struct dataset *data) {
+    for (uint32_t k = 0; k < data->classes; k++)
+        if (!data->class_names || find_class(model, data->class_names[k], k) == UINT32_MAX)
+            return false;
+    return data->classes > 0;
+}
+
+uint32_t rvk_model_class(const struct rvk_model *model, const struct rvk_data *data, uint32_t class_index) {
+    const struct dataset *set = &data->set;
+    if (class_index >= set->classes)
+        return UINT32_MAX;
+    if (set->classes == model->model.options.classes && !has_all_names(model, set))
+        return class_index;
+    return set->class_names ? find_class(model, set->class_names[class_index], class_index) : UINT32_MAX;
+}
+
+/* Gives `data` labels of its own, free with free(), where its classes have other numbers than the model's. */
+static enum status relabel(const struct rvk_model *model, struct dataset *data, uint32_t **labels) {
+    const uint32_t classes = model->model.options.classes;
+    bool same = data->classes == classes;
+    *labels = NULL;
+    if (!has_all_names(model, data)) {
+        if (same && data->class_names && rvk_model_class_name(model, 0))
+            log_warn("classes of %s have other names than the model's, so they are taken by their numbers", data->name);
+        return STATUS_OK;
+    }
+    for (uint32_t k = 0; same && k < classes; k++)
+        same = find_class(model, data->class_names[k], k) == k;
+    if (same)
+        return STATUS_OK;
+    uint32_t *numbers;
+    TRY(memory_zeroed(data->classes, sizeof *numbers, &numbers));
+    for (uint32_t k = 0; k < data->classes; k++)
+        numbers[k] = find_class(model, data->class_names[k], k);
+    enum status status = memory_zeroed(data->count, sizeof **labels, labels);
+    for (uint32_t i = 0; status == STATUS_OK && i < data->count; i++)
+        (*labels)[i] = data->labels[i] < data->classes ? numbers[data->labels[i]] : UINT32_MAX;
+    free(numbers);
+    if (status == STATUS_OK) {
+        data->labels = *labels;
+        data->classes = classes;
+    }
+    return status;
+}
+
 /* ---- running ---- */
 
 /* *count 0 becomes the number of images from `first` on. Only what is evaluated needs labels. */
 static enum status check(const struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t *count,
                          bool labelled) {
     const struct model_options *options = &model->model.options;
-    bool unknown = !labelled && data->classes == 0;
     if (data->height != options->height || data->width != options->width || data->channels != options->channels ||
-        (data->classes != options->classes && !unknown))
+        (labelled && data->classes != options->classes))
         return fail(STATUS_USAGE, "%s has %ux%ux%u images of %u classes, the model takes %ux%ux%u of %u classes",
                     data->name, data->height, data->width, data->channels, data->classes, options->height,
                     options->width, options->channels, options->classes);
@@ -206,8 +269,13 @@ static enum status evaluate(struct rvk_model *model, const struct dataset *data,
 enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
                              struct rvk_evaluation *evaluation, struct rvk_answer *answers) {
     struct dataset set;
+    uint32_t *labels;
     api_data_for(data, &model->model.options, &set);
-    return api_status(evaluate(model, &set, first, count, evaluation, answers));
+    enum status status = relabel(model, &set, &labels);
+    if (status == STATUS_OK)
+        status = evaluate(model, &set, first, count, evaluation, answers);
+    free(labels);
+    return api_status(status);
 }
 
 struct taker {

@@ -66,7 +66,7 @@ static uint32_t mostly_taken_for(const struct confusion *confusion, uint32_t k) 
 
 static void print_name(const struct eval_report *report, uint32_t k, int width) {
     printf("%4u ", k);
-    cli_print_column(eval_class_name(report, k), width);
+    cli_print_column(report->names[k], width);
 }
 
 static void print_class(const struct eval_report *report, uint32_t k) {
@@ -173,6 +173,18 @@ static enum rvk_status write_outputs(struct cli *cli, const struct eval_report *
     return status == RVK_OK && values.html ? eval_report_html(report, values.html) : status;
 }
 
+/* What people call the classes: as the model does, or the data set, a synset of ImageNet by its name. */
+static enum rvk_status find_names(const struct rvk_model *model, uint32_t classes, struct eval_report *report) {
+    report->names = calloc(classes, sizeof *report->names);
+    for (uint32_t k = 0; report->names && k < classes; k++) {
+        const char *name = rvk_model_class_name(model, k);
+        name = name ? name : rvk_class_name(report->data, k);
+        const char *known = name ? rvk_synset_name(name) : NULL;
+        report->names[k] = known ? known : name ? name : "";
+    }
+    return report->names ? RVK_OK : cli_fail(RVK_MEMORY, "out of host memory for the names of %u classes", classes);
+}
+
 static enum rvk_status evaluate(struct cli *cli, struct rvk_model *model, struct eval_report *report) {
     struct rvk_data_info info = rvk_get_data_info(report->data);
     struct rvk_model_info model_info;
@@ -185,11 +197,13 @@ static enum rvk_status evaluate(struct cli *cli, struct rvk_model *model, struct
     enum rvk_status status = rvk_evaluate(model, report->data, 0, values.count, &report->all, report->answers);
     uint32_t right = 0;
     for (uint32_t i = 0; status == RVK_OK && i < report->answer_count; i++)
-        right += report->answers[i].label < info.classes && report->answers[i].rank < values.top;
+        right += report->answers[i].label < model_info.classes && report->answers[i].rank < values.top;
     report->top = values.top;
     report->top_accuracy = report->all.count ? (double)right / report->all.count : 0;
     if (status == RVK_OK)
-        status = confusion_create(report->answers, report->answer_count, info.classes, &report->confusion);
+        status = confusion_create(report->answers, report->answer_count, model_info.classes, &report->confusion);
+    if (status == RVK_OK)
+        status = find_names(model, model_info.classes, report);
     return status == RVK_OK ? write_outputs(cli, report) : status;
 }
 
@@ -214,6 +228,7 @@ static enum rvk_status run(struct cli *cli) {
         status = evaluate(cli, model, &report);
     confusion_destroy(&report.confusion);
     free(report.answers);
+    free(report.names);
     rvk_close_data(data);
     rvk_free_model(model);
     return status;

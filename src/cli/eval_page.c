@@ -11,9 +11,8 @@ enum { TABLE_CLASSES = 24 /* of more, the matrix is a picture */, PAIRS = 20, OP
 
 /* The name of a class, or its number. */
 static void describe(const struct eval_report *report, uint32_t k, char text[160]) {
-    const char *name = eval_class_name(report, k);
-    if (*name)
-        snprintf(text, 160, "%s", name);
+    if (*report->names[k])
+        snprintf(text, 160, "%s", report->names[k]);
     else
         snprintf(text, 160, "class %u", k);
 }

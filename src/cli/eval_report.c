@@ -7,18 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *eval_class_name(const struct eval_report *report, uint32_t class_index) {
-    const char *name = rvk_class_name(report->data, class_index);
-    const char *known = name ? rvk_synset_name(name) : NULL;
-    return known ? known : name ? name : "";
-}
-
 /* ---- JSON ---- */
 
 static json_t *pack_class(const struct eval_report *report, uint32_t k) {
     const struct confusion *confusion = &report->confusion;
-    const char *name = rvk_class_name(report->data, k);
-    char *valid = name ? text_valid(name) : NULL;
+    char *valid = *report->names[k] ? text_valid(report->names[k]) : NULL;
     json_t *object = json_pack("{s:I, s:s?, s:I, s:I, s:o, s:o}", "class", (json_int_t)k, "name", valid, "count",
                                (json_int_t)confusion->truly[k], "correct", (json_int_t)confusion_at(confusion, k, k),
                                "accuracy", cli_number(confusion_recall(confusion, k)), "precision",
@@ -82,7 +75,7 @@ static void put_matrix(const struct eval_report *report, FILE *out) {
     fputc('\n', out);
     for (uint32_t row = 0; row < confusion->classes; row++) {
         fprintf(out, "%u,", row);
-        put_field(out, eval_class_name(report, row));
+        put_field(out, report->names[row]);
         fprintf(out, ",%u", confusion->truly[row]);
         put_share(out, confusion_recall(confusion, row));
         put_share(out, confusion_precision(confusion, row));

@@ -10,6 +10,7 @@ struct eval_report {
     const char *weights, *spec; /* files and data set as they were given */
     char model[32];
     const struct rvk_data *data;
+    const char **names; /* [confusion.classes] of the model's classes; "" where there is none */
     struct rvk_evaluation all;
     struct rvk_answer *answers;
     uint32_t answer_count;
@@ -17,9 +18,6 @@ struct eval_report {
     uint32_t top;
     double top_accuracy; /* the true class is among the `top` best */
 };
-
-/* What people call a class: a synset of ImageNet by its name; "" when it has none. */
-const char *eval_class_name(const struct eval_report *report, uint32_t class_index);
 
 /* Adds the results to the record. */
 void eval_report_json(const struct eval_report *report, json_t *record);

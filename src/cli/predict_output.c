@@ -19,12 +19,27 @@ static const char *find_name(const struct predict_output *output, uint32_t k) {
     return known ? known : name;
 }
 
+/* The true class as the model counts; UINT32_MAX: not known to it. */
+static uint32_t find_label(const struct predict_output *output, uint32_t index) {
+    return rvk_model_class(output->model, output->data, rvk_label(output->data, index));
+}
+
 static const char *describe(const struct predict_output *output, uint32_t k, char text[NAME_ROOM]) {
     const char *name = find_name(output, k);
     if (name)
         snprintf(text, NAME_ROOM, "%s", name);
     else
         snprintf(text, NAME_ROOM, "class %u", k);
+    return text;
+}
+
+/* The true class; one that the model does not know, as the data set calls it. */
+static const char *describe_truth(const struct predict_output *output, uint32_t index, char text[NAME_ROOM]) {
+    uint32_t label = find_label(output, index);
+    if (label != UINT32_MAX)
+        return describe(output, label, text);
+    const char *name = rvk_class_name(output->data, rvk_label(output->data, index));
+    snprintf(text, NAME_ROOM, "%s", name ? name : "unknown");
     return text;
 }
 
@@ -96,7 +111,8 @@ static void print_label(const struct predict_output *output, uint32_t index) {
 }
 
 static void print_image(struct predict_output *output, uint32_t index, const float *probabilities, uint32_t count) {
-    uint32_t label = rvk_label(output->data, index);
+    char truly[NAME_ROOM];
+    uint32_t label = find_label(output, index);
     if (output->draw)
         draw(output->data, index);
     print_label(output, index);
@@ -106,7 +122,7 @@ static void print_image(struct predict_output *output, uint32_t index, const flo
         printf(" %.1f%%", 100 * (double)probabilities[output->best[i]]);
     }
     printf("; truly ");
-    print_class(output, label);
+    cli_print_column(describe_truth(output, index, truly), 0);
     printf("%s\n", count && output->best[0] == label ? "" : "  (wrong)");
 }
 
@@ -131,14 +147,16 @@ static json_t *pack_text(const char *text) {
 }
 
 static json_t *pack_image(struct predict_output *output, uint32_t index, const float *probabilities, uint32_t count) {
-    uint32_t label = rvk_label(output->data, index);
+    uint32_t label = find_label(output, index);
+    const char *file = rvk_image_name(output->data, index);
+    char truly[NAME_ROOM];
     json_t *list = json_array();
     for (uint32_t k = 0; k < output->classes; k++)
         json_array_append_new(list, cli_number((double)probabilities[k]));
-    const char *file = rvk_image_name(output->data, index);
-    return json_pack("{s:I, s:o*, s:I, s:o, s:I, s:o, s:o}", "index", (json_int_t)index, "file",
-                     file ? pack_text(file) : NULL, "label", (json_int_t)label, "label_name",
-                     pack_text(find_name(output, label)), "prediction", count ? (json_int_t)output->best[0] : -1,
+    const char *name = label == UINT32_MAX ? describe_truth(output, index, truly) : find_name(output, label);
+    return json_pack("{s:I, s:o*, s:o, s:o, s:I, s:o, s:o}", "index", (json_int_t)index, "file",
+                     file ? pack_text(file) : NULL, "label", label == UINT32_MAX ? json_null() : json_integer(label),
+                     "label_name", pack_text(name), "prediction", count ? (json_int_t)output->best[0] : -1,
                      "prediction_name", pack_text(count ? find_name(output, output->best[0]) : NULL), "probabilities",
                      list);
 }
@@ -168,16 +186,16 @@ static enum rvk_status put_card(struct predict_output *output, uint32_t index, c
     char names[MOST_BARS][NAME_ROOM], truly[NAME_ROOM], note[512];
     struct html_bar bars[MOST_BARS];
     const char *file = rvk_image_name(output->data, index);
-    uint32_t label = rvk_label(output->data, index);
+    uint32_t label = find_label(output, index);
     uint8_t *jpeg = NULL;
     size_t size = 0;
     for (uint32_t i = 0; i < count && i < MOST_BARS; i++)
         bars[i] = (struct html_bar){describe(output, output->best[i], names[i]), (double)probabilities[output->best[i]],
                                     i == 0 && label != UINT32_MAX && label != output->best[0]};
     if (file && !output->pictures)
-        snprintf(note, sizeof note, "%.300s: %s", file, describe(output, label, truly));
+        snprintf(note, sizeof note, "%.300s: %s", file, describe_truth(output, index, truly));
     else if (!file)
-        snprintf(note, sizeof note, "image %u: %s", index, describe(output, label, truly));
+        snprintf(note, sizeof note, "image %u: %s", index, describe_truth(output, index, truly));
     enum rvk_status status = thumbnail(output->data, index, THUMBNAIL_SIDE, &jpeg, &size);
     if (status == RVK_OK)
         html_card(output->page.out, jpeg, size, bars, count < MOST_BARS ? count : MOST_BARS,
