@@ -43,7 +43,7 @@ static void mix_row(const double *choice, const struct shape *shape, uint32_t ro
     double share = choice[PIXEL_SHARE] * 0x1p-24;
     bool rows_in = row >= choice[TOP] && row < choice[BOTTOM];
     for (size_t i = 0; i < (size_t)shape->d[W] * shape->d[C]; i++) {
-        size_t column = i / shape->d[C];
+        uint32_t column = (uint32_t)(i / shape->d[C]);
         bool inside = rows_in && column >= choice[LEFT] && column < choice[RIGHT];
         double apart = partner[i] - own[i];
         out[i] = inside ? partner[i] : own[i] + share * apart;

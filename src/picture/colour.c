@@ -59,20 +59,23 @@ static float hue(const uint8_t *pixel, uint8_t largest, float spread) {
     return 4 + (float)(pixel[0] - pixel[1]) / spread;
 }
 
+/* An angle in sixths, brought from [-6, 12) to [0, 6). */
+static float wrap(float angle) {
+    return angle < 0 ? angle + 6 : angle >= 6 ? angle - 6 : angle;
+}
+
 void colour_hue(uint8_t *pixels, size_t count, double turn) {
-    static const float first[3] = {5, 3, 1}; /* channel c falls from its hue on: value - spread * ramp(first + hue) */
-    float shift = (float)(6 * turn);
+    static const float first[3] = {5, 3, 1}; /* channel c = largest - spread * ramp(first + hue) */
+    float shift = (float)(6 * (turn - floor(turn)));
     for (size_t i = 0; i < count; i++, pixels += 3) {
         uint8_t largest = MAX(MAX(pixels[0], pixels[1]), pixels[2]);
         uint8_t smallest = MIN(MIN(pixels[0], pixels[1]), pixels[2]);
         if (largest == smallest)
             continue;
-        float spread = (float)(largest - smallest), angle = hue(pixels, largest, spread) + shift;
+        float spread = (float)(largest - smallest), angle = wrap(hue(pixels, largest, spread) + shift);
         for (int c = 0; c < 3; c++) {
-            float k = first[c] + angle;
-            k -= 6 * floorf(k / 6);
-            float ramp = fmaxf(0, fminf(fminf(k, 4 - k), 1));
-            pixels[c] = (uint8_t)((float)largest - spread * ramp + 0.5f);
+            float k = wrap(first[c] + angle), ramp = MIN(MIN(k, 4 - k), 1);
+            pixels[c] = (uint8_t)((float)largest - spread * MAX(ramp, 0) + 0.5f);
         }
     }
 }
