@@ -18,12 +18,16 @@ static bool starts(const char *text, const char *start) {
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-static struct step frozen_step(const struct model *model, const char *until, bool freeze_norm) {
-    struct step_options options = small_options(STEP_TRAIN);
-    size_t frozen = 0;
-    if (until && model_find_layer(model, until, &frozen) != STATUS_OK)
+/* Freezes what is before `until`; NULL: nothing. */
+static void freeze(struct model *model, const char *until) {
+    size_t first = 0;
+    if ((until && model_find_layer(model, until, &first) != STATUS_OK) || model_freeze(model, first) != STATUS_OK)
         fail_msg("%s", status_message());
-    options.frozen = (uint32_t)frozen;
+}
+
+static struct step frozen_step(struct model *model, const char *until, bool freeze_norm) {
+    struct step_options options = small_options(STEP_TRAIN);
+    freeze(model, until);
     options.freeze_norm = freeze_norm;
     return make_step(model, &options);
 }
@@ -157,10 +161,8 @@ static void unknown_layers_are_named(void **state) {
     assert_int_equal(model_find_layer(&vgg, "features.1", &first), STATUS_OK);
     assert_string_equal(vgg.parameters[first].name, "features.1.weight");
     assert_string_equal(vgg.parameters[model_head(&vgg)].name, "classifier.weight");
-    struct step_options options = small_options(STEP_TRAIN);
-    options.frozen = (uint32_t)model_head(&model) + 1;
-    struct step step;
-    assert_int_equal(step_create(&model, &options, &step), STATUS_USAGE);
+    assert_int_equal(model_freeze(&model, model_head(&model) + 1), STATUS_USAGE);
+    assert_int_equal(model.frozen, 0);
     model_destroy(&model);
     model_destroy(&vgg);
 }
@@ -189,10 +191,7 @@ static void check_rates(const char *name, const char *const *parts, int count, c
                         enum optimizer optimizer) {
     struct model model = MODEL(.name = name, .filters = 4, .height = 32, .width = 32);
     struct step_options options = small_options(STEP_TRAIN);
-    size_t frozen = 0;
-    if (until)
-        assert_int_equal(model_find_layer(&model, until, &frozen), STATUS_OK);
-    options.frozen = (uint32_t)frozen;
+    freeze(&model, until);
     options.optimizer = optimizer;
     options.weight_decay = 0.01;
     options.decay = DECAY_KERNELS;
@@ -208,7 +207,7 @@ static void check_rates(const char *name, const char *const *parts, int count, c
         while (part > 0 && !starts(parameter->name, parts[part]))
             part--;
         double scale = part == count - 1 ? 8 : pow(0.5, count - 1 - part);
-        assert_true((node == NULL) == (i < frozen));
+        assert_true((node == NULL) == (i < model.frozen));
         if (!node)
             continue;
         if (node_attr(node, "lr_scale") != scale)

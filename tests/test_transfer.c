@@ -117,10 +117,11 @@ static void weights_of_five_classes_serve_ten(void **state) {
         train("five classes",
               (struct rvk_train_options){.model = model, .data = first_data, .learning_rate = 0.05, .out = first});
     assert_int_equal(outcome.classes, FIRST_CLASSES);
-    struct outcome tuned =
-        train("fine-tuned",
-              (struct rvk_train_options){
-                  .data = data, .weights = weights, .learning_rate = 0.02, .head_rate = 5, .freeze_until = "layer2"});
+    struct outcome tuned = train("fine-tuned", (struct rvk_train_options){.data = data,
+                                                                          .weights = weights,
+                                                                          .learning_rate = 0.02,
+                                                                          .head_rate = 5,
+                                                                          .freeze_until = whole ? "layer4" : "layer2"});
     assert_int_equal(tuned.classes, 10);
     assert_int_equal(tuned.replaced, FIRST_CLASSES);
     assert_true(tuned.frozen > 0);

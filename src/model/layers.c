@@ -136,7 +136,7 @@ static bool frozen(const struct builder *builder, const char *layer, const char 
     if (builder->listing)
         return false;
     snprintf(name, sizeof name, "%s%s.%s", builder->prefix, layer, field);
-    return (size_t)model_find(builder->model, name) < builder->network->frozen;
+    return (size_t)model_find(builder->model, name) < builder->model->frozen;
 }
 
 static struct norm norm(struct builder *builder, const char *name, uint32_t channels) {

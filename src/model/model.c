@@ -170,6 +170,17 @@ static void place_parameters(struct model *model) {
     model->statistic_bytes = place_class(model, PARAMETER_STATISTIC, 0);
 }
 
+/* The same order, without what is frozen. */
+static void place_trained(struct model *model) {
+    model->trained_bytes = 0;
+    for (int class = PARAMETER_CONVOLUTION; class < PARAMETER_STATISTIC; class ++)
+        for (size_t i = model->frozen; i < model->count; i++)
+            if ((int)model->parameters[i].class == class) {
+                model->parameters[i].trained_offset = model->trained_bytes;
+                model->trained_bytes += stored_bytes(&model->parameters[i]);
+            }
+}
+
 static double sum_multiply_adds(const struct graph *graph) {
     double sum = 0;
     for (size_t i = 0; i < graph->node_count; i++) {
@@ -213,6 +224,7 @@ enum status model_create(const struct model_options *options, struct model *out)
         return status;
     }
     place_parameters(out);
+    place_trained(out);
     return STATUS_OK;
 }
 
@@ -245,6 +257,19 @@ size_t model_head(const struct model *model) {
     while (first > 0 && strncmp(model->parameters[first - 1].name, last->name, length) == 0)
         first--;
     return first;
+}
+
+enum status model_freeze(struct model *model, size_t first) {
+    if (first > model_head(model))
+        return fail(STATUS_USAGE, "%s has nothing left to train when %zu of its %zu values are frozen", model->name,
+                    first, model->count);
+    model->frozen = first;
+    place_trained(model);
+    return STATUS_OK;
+}
+
+bool model_trains(const struct model *model, size_t index) {
+    return index >= model->frozen && model->parameters[index].class != PARAMETER_STATISTIC;
 }
 
 /* "conv1, bn1, layer1, ..., fc" */

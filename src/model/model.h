@@ -74,8 +74,9 @@ enum initial { INITIAL_CONSTANT, INITIAL_NORMAL, INITIAL_TRUNCATED_NORMAL, INITI
 struct parameter {
     char name[64];
     enum parameter_class class;
-    struct shape shape; /* on the device */
-    uint64_t offset;    /* bytes in the flat value "parameters" or "statistics" */
+    struct shape shape;      /* on the device */
+    uint64_t trained_offset; /* bytes in flat values of what is trained only: gradients, the optimizer's state */
+    uint64_t offset;         /* bytes in the flat value "parameters" or "statistics" */
     enum initial initial;
     double scale;   /* the constant, the standard deviation (before the cut), or half the range */
     uint32_t group; /* part of the network, from 0: the stem, the stages, and the head. VGG: the stages and the rest */
@@ -93,7 +94,9 @@ struct model {
     struct model_options options;      /* defaults filled in, without the name */
     struct parameter *parameters;      /* trained ones and statistics, in the order of the layers */
     size_t count;
+    size_t frozen; /* so many parameters, the first of the list, are constants in training: 0, see model_freeze */
     uint64_t parameter_bytes, statistic_bytes; /* of the flat values */
+    uint64_t trained_bytes;                    /* of those of what is trained only */
     uint64_t convolution_bytes;                /* prefix of "parameters" that holds the convolution kernels */
     uint64_t kernel_bytes;                     /* prefix that holds the convolution and dense kernels */
     uint64_t trainable, untrained;             /* numbers of values */
@@ -127,22 +130,27 @@ size_t model_head(const struct model *model);
  */
 CHECKED enum status model_find_layer(const struct model *model, const char *layer, size_t *first);
 
+/* From now on only parameters from index `first` on are trained; the others are used as in evaluation, and gradients
+ * and the optimizer have no room for them. STATUS_USAGE when less than the last layer would be left. */
+CHECKED enum status model_freeze(struct model *model, size_t first);
+
+/* Whether training changes it by gradients. */
+bool model_trains(const struct model *model, size_t index);
+
 /* The model's values in one graph. */
 struct network {
     tensor_id parameters, statistics; /* the flat persistent roots; TENSOR_NONE: there are no statistics */
     tensor_id *values;                /* views, by index in model->parameters; the caller's array of model->count */
     tensor_id logits;                 /* [n,1,1,classes] */
     tensor_id clock, indices;         /* the caller's, as for gather_batch; TENSOR_NONE: no dropout */
-    /* Training, the caller's: */
-    size_t frozen;    /* so many parameters, the first of the list, are constants, and are used as in evaluation */
-    bool freeze_norm; /* batch normalization uses the running statistics everywhere, and leaves them as they are */
+    bool freeze_norm; /* the caller's: also in training batch normalization uses the running statistics and leaves them
+                       */
 };
 
 /*
  * Appends the forward nodes for images x [n, height, width, channels]. Training uses the batch's statistics and
  * updates the running ones; otherwise the running ones are used, folded into the convolutions before them.
- * network->values, clock, indices, frozen and freeze_norm are the caller's; the rest is filled. Failures show in
- * graph_status.
+ * network->values, clock, indices and freeze_norm are the caller's; the rest is filled. Failures show in graph_status.
  */
 void model_forward(const struct model *model, struct graph *graph, tensor_id x, bool training, struct network *network);
 

@@ -17,10 +17,6 @@
 static const char *const optimizer_names[] = {
     [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_ADAM] = "adam", [OPTIMIZER_ADAMW] = "adamw"};
 
-static bool trained(const struct parameter *parameter) {
-    return parameter->class != PARAMETER_STATISTIC;
-}
-
 static struct shape mean_shape(const struct model *model, enum normalization normalization) {
     const struct model_options *image = &model->options;
     return normalization == NORMALIZATION_PIXEL ? shape4(1, image->height, image->width, image->channels)
@@ -104,7 +100,7 @@ static enum status append_all(const struct model *model, struct store *store, en
         TRY(append_parameter(model, store, "parameters", "", i, draft));
     for (const char *const *root = optimizer_values(optimizer); *root; root++)
         for (size_t i = 0; i < model->count; i++)
-            if (trained(&model->parameters[i]))
+            if (model_trains(model, i))
                 TRY(append_parameter(model, store, *root, *root, i, draft));
     if (normalization == NORMALIZATION_NONE)
         return STATUS_OK;
@@ -289,7 +285,7 @@ static enum status take_root(const struct checkpoint *checkpoint, const struct m
         char name[FULL_NAME];
         uint64_t shape[4];
         double *file;
-        if (*prefix && !trained(parameter))
+        if (*prefix && !model_trains(model, i))
             continue;
         snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "", parameter->name);
         TRY(find(checkpoint, model, name, parameter_file_shape(parameter, shape), shape, &tensor));

@@ -2,10 +2,10 @@
  * checkpoint: everything that training needs to go on, in one safetensors file.
  *
  * Tensors: parameters and running statistics under their own names in PyTorch's layouts, the optimizer's state as
- * "optimizer.velocity.NAME" (or m, v) in the same layouts, "normalize.mean" and "normalize.scale" if there are any.
- * Metadata ("resnet_vk.model" = "resnet20" or a description's text, ...): the model, the position and the seed, and the
- * training options as the JSON text that the caller gives. After checkpoint_load the store holds the bits that
- * checkpoint_save saw.
+ * "optimizer.velocity.NAME" (or m, v; only of what is trained) in the same layouts, "normalize.mean" and
+ * "normalize.scale" if there are any. Metadata ("resnet_vk.model" = "resnet20" or a description's text, ...): the
+ * model, the position and the seed, and the training options as the JSON text that the caller gives. After
+ * checkpoint_load the store holds the bits that checkpoint_save saw.
  */
 #ifndef RVK_TRAIN_CHECKPOINT_H
 #define RVK_TRAIN_CHECKPOINT_H

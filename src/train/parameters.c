@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- any part of a value ---- */
 
@@ -36,15 +37,25 @@ enum status values_write(struct store *store, const char *root, uint64_t whole, 
 
 /* ---- parameters ---- */
 
-static const char *root_of(const struct parameter *parameter, const char *root) {
-    return parameter->class == PARAMETER_STATISTIC ? "statistics" : root;
+/* Where a parameter lies in a flat value of so many bytes. */
+struct place {
+    const char *root;
+    uint64_t whole, offset;
+};
+
+static struct place find_place(const struct model *model, const char *root, size_t index) {
+    const struct parameter *parameter = &model->parameters[index];
+    if (parameter->class == PARAMETER_STATISTIC)
+        return (struct place){"statistics", model->statistic_bytes, parameter->offset};
+    if (strcmp(root, "parameters") == 0)
+        return (struct place){root, model->parameter_bytes, parameter->offset};
+    return (struct place){root, model->trained_bytes, parameter->trained_offset};
 }
 
 static enum status write_dense(const struct model *model, struct store *store, const char *root, size_t index,
                                const double *dense) {
-    const struct parameter *parameter = &model->parameters[index];
-    uint64_t whole = parameter->class == PARAMETER_STATISTIC ? model->statistic_bytes : model->parameter_bytes;
-    return values_write(store, root_of(parameter, root), whole, parameter->offset, parameter->shape, dense);
+    struct place place = find_place(model, root, index);
+    return values_write(store, place.root, place.whole, place.offset, model->parameters[index].shape, dense);
 }
 
 static enum status new_values(const struct parameter *parameter, double **out) {
@@ -68,7 +79,8 @@ enum status parameters_read(const struct model *model, struct store *store, cons
     const struct parameter *parameter = &model->parameters[index];
     double *dense;
     TRY(new_values(parameter, &dense));
-    enum status status = values_read(store, root_of(parameter, root), parameter->offset, parameter->shape, dense);
+    struct place place = find_place(model, root, index);
+    enum status status = values_read(store, place.root, place.offset, parameter->shape, dense);
     if (status == STATUS_OK)
         parameter_to_file(parameter, dense, file);
     free(dense);

@@ -1,8 +1,8 @@
 /*
  * parameters: a model's values in a store, one at a time, in the layout of files.
  *
- * `root` is any flat value with the layout of "parameters" ("gradients", "optimizer.velocity", ...); for a running
- * statistic, "statistics" is used whatever is given.
+ * `root` is "parameters", or a flat value of what is trained only ("gradients", "optimizer.velocity", ...); for a
+ * running statistic, "statistics" is used whatever is given.
  */
 #ifndef RVK_TRAIN_PARAMETERS_H
 #define RVK_TRAIN_PARAMETERS_H

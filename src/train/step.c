@@ -98,30 +98,29 @@ static tensor_id measure(const struct model *model, struct step *step) {
 
 /* ---- gradients ---- */
 
-static bool is_trained(const struct model *model, const struct step *step, size_t index) {
-    return index >= step->options.frozen && model->parameters[index].class != PARAMETER_STATISTIC;
-}
-
 /* The trained values, and x where its gradient is asked for; returns their number. */
 static size_t list_wanted(const struct model *model, const struct step *step, tensor_id *wanted) {
     size_t count = 0;
     for (size_t i = 0; i < model->count; i++)
-        if (is_trained(model, step, i))
+        if (model_trains(model, i))
             wanted[count++] = step->network.values[i];
     if (step->options.keep_input_gradient)
         wanted[count++] = step->x;
     return count;
 }
 
-/* Puts the gradients where their parameters are in "parameters". The root is persistent: the gaps between its values,
- * and where parameters are frozen, are zero for ever, so an optimizer may run over the gaps. */
+static tensor_id trained_root(const struct model *model, struct graph *graph, const char *name) {
+    return graph_tensor(graph, name, DTYPE_F32, shape_vector((uint32_t)(model->trained_bytes / 4)), TENSOR_PERSISTENT);
+}
+
+/* Puts the gradients into one root. It is persistent: the gaps between its values are zero for ever, so an optimizer
+ * may run over the whole. */
 static tensor_id place_gradients(const struct model *model, struct step *step, const tensor_id *found) {
     struct graph *graph = &step->graph;
-    tensor_id root =
-        graph_tensor(graph, "gradients", DTYPE_F32, graph_shape(graph, step->network.parameters), TENSOR_PERSISTENT);
+    tensor_id root = trained_root(model, graph, "gradients");
     for (size_t i = 0; i < model->count; i++)
-        if (is_trained(model, step, i))
-            step->gradients[i] = graph_place(graph, *found++, root, model->parameters[i].offset);
+        if (model_trains(model, i))
+            step->gradients[i] = graph_place(graph, *found++, root, model->parameters[i].trained_offset);
     if (step->options.keep_input_gradient) {
         step->dx = *found;
         mark_output(graph, step->dx, "dx");
@@ -168,9 +167,9 @@ void step_hyper(const struct step_options *options, double learning_rate, uint64
     hyper[2] = (float)(1 / (1 - pow(options->beta2, t)));
 }
 
-/* Bytes [first, end) of the flat values, with what they have in common. */
+/* So many bytes of the flat values, with what they have in common. */
 struct range {
-    uint64_t first, end;
+    uint64_t first, trained_first, bytes; /* in the parameters, and in values of what is trained only */
     double decay, lr_scale;
 };
 
@@ -180,10 +179,11 @@ static void update_range(struct step *step, const tensor_id *roots, tensor_id ga
     struct graph *graph = &step->graph;
     tensor_id part[4];
     for (int i = 0; i < 4; i++)
-        part[i] = roots[i] == TENSOR_NONE || graph->status != STATUS_OK
-                      ? TENSOR_NONE
-                      : graph_view(graph, graph->tensors[roots[i]].name, roots[i], range.first,
-                                   shape_vector((uint32_t)((range.end - range.first) / 4)));
+        part[i] =
+            roots[i] == TENSOR_NONE || graph->status != STATUS_OK
+                ? TENSOR_NONE
+                : graph_view(graph, graph->tensors[roots[i]].name, roots[i], i == 0 ? range.first : range.trained_first,
+                             shape_vector((uint32_t)(range.bytes / 4)));
     if (options->optimizer == OPTIMIZER_SGD)
         graph_apply(graph, "sgd", OPERANDS(part[0], part[1], part[2], step->hyper, gate),
                     ATTRIBUTES({"momentum", options->momentum}, {"weight_decay", range.decay},
@@ -211,7 +211,8 @@ static struct range range_of(const struct model *model, const struct step_option
     uint32_t head = model->parameters[model->count - 1].group, distance = head - parameter->group;
     return (struct range){
         .first = parameter->offset,
-        .end = parameter->offset + round_up(tensor_bytes(&tensor), TENSOR_ALIGNMENT),
+        .trained_first = parameter->trained_offset,
+        .bytes = round_up(tensor_bytes(&tensor), TENSOR_ALIGNMENT),
         .decay = decay_of(model, options, parameter->class),
         .lr_scale = distance ? pow(options->layer_decay, distance) : options->head_rate,
     };
@@ -222,15 +223,16 @@ static struct range range_of(const struct model *model, const struct step_option
 static void update_parameters(const struct model *model, struct step *step, const tensor_id *roots, tensor_id gate) {
     struct range range = {0};
     for (int class = PARAMETER_CONVOLUTION; class < PARAMETER_STATISTIC; class ++)
-        for (size_t i = step->options.frozen; i < model->count; i++) {
+        for (size_t i = model->frozen; i < model->count; i++) {
             if ((int)model->parameters[i].class != class)
                 continue;
             struct range next = range_of(model, &step->options, i);
-            if (range.end == next.first && range.decay == next.decay && range.lr_scale == next.lr_scale) {
-                range.end = next.end;
+            if (range.first + range.bytes == next.first && range.decay == next.decay &&
+                range.lr_scale == next.lr_scale) {
+                range.bytes += next.bytes;
                 continue;
             }
-            if (range.end > range.first)
+            if (range.bytes)
                 update_range(step, roots, gate, range);
             range = next;
         }
@@ -249,13 +251,12 @@ static tensor_id sum_gradients(struct step *step, tensor_id gradients) {
 
 static void optimize(const struct model *model, struct step *step, tensor_id gradients) {
     struct graph *graph = &step->graph;
-    struct shape shape = graph_shape(graph, step->network.parameters);
     step->hyper = graph_tensor(graph, "hyper", DTYPE_F32, shape_vector(4), TENSOR_INPUT);
     graph_scope(graph, "update");
     tensor_id roots[4] = {step->network.parameters, sum_gradients(step, gradients), TENSOR_NONE, TENSOR_NONE};
     const char *const *names = optimizer_values(step->options.optimizer);
     for (int i = 0; names[i]; i++)
-        roots[2 + i] = graph_tensor(graph, names[i], DTYPE_F32, shape, TENSOR_PERSISTENT);
+        roots[2 + i] = trained_root(model, graph, names[i]);
     tensor_id gate = graph_tensor(graph, "gate", DTYPE_F32, shape_vector(1), TENSOR_PERSISTENT);
     gate = graph_apply(graph, "latch", OPERANDS(gate, step->metrics), NULL);
     update_parameters(model, step, roots, gate);
@@ -275,7 +276,6 @@ static void build(const struct model *model, struct step *step) {
         mix(step);
     step->network.clock = step->clock;
     step->network.indices = step->indices;
-    step->network.frozen = options->frozen;
     step->network.freeze_norm = options->freeze_norm;
     graph->recompute = options->recompute;
     model_forward(model, graph, step->x, options->kind == STEP_TRAIN, &step->network);
@@ -306,9 +306,6 @@ static enum status check(const struct model *model, const struct step_options *o
                     options->image_count);
     if (options->accumulate < 1)
         return fail(STATUS_USAGE, "an update needs at least one batch");
-    if (options->frozen > model_head(model))
-        return fail(STATUS_USAGE, "%s has nothing left to train when %u of its %zu values are frozen", model->name,
-                    options->frozen, model->count);
     if (options->keep_input_gradient && (options->kind != STEP_TRAIN || options->image_count > 0))
         return fail(STATUS_USAGE, "the gradient of the images exists only in training from direct inputs");
     if (options->optimizer == OPTIMIZER_ADAMW && options->weight_decay > 0 && model->l2 > 0)

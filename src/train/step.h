@@ -49,9 +49,7 @@ struct step_options {
     double weight_decay;
     enum decay decay;
 
-    /* Fine-tuning. Nothing is computed for the gradients of frozen parameters, and the optimizer does not touch them.
-     */
-    uint32_t frozen;    /* so many parameters, the first of the model's list, keep their values; see struct network */
+    /* Fine-tuning; what is frozen, the model says (model_freeze). */
     bool freeze_norm;   /* running statistics are used in training too, and stay as they are */
     double layer_decay; /* the learning rate of a group of parameters is that of the next one towards the head, times
                            this; 1: one rate for all */
@@ -92,7 +90,7 @@ struct step {
 
     /* persistent */
     struct network network; /* values by index in the model's parameters */
-    tensor_id *gradients;   /* views of the root "gradients", which has the layout of "parameters"; TENSOR_NONE for
+    tensor_id *gradients;   /* views of the root "gradients"; TENSOR_NONE for
                                statistics and what is frozen; NULL unless training */
 };
 

@@ -60,7 +60,7 @@ struct trainer_run {
 
 struct trainer_options {
     struct model_options model; /* image size, channels and classes follow the data set */
-    struct step_options step;   /* kind, image_count, set, frozen, direct and mean_per_pixel are filled in */
+    struct step_options step;   /* kind, image_count, set, direct and mean_per_pixel are filled in */
     struct schedule schedule;   /* steps and warmup are filled in */
     double warmup_epochs;
     const char *data;

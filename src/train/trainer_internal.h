@@ -32,7 +32,6 @@ struct trainer {
     struct dataset training, test;
     uint32_t train_count, validation_count;
     struct model model;
-    size_t frozen;                             /* so many parameters of the model are not trained */
     const struct safetensors_tensor **tensors; /* in options->weights, by parameter; NULL: there are no weights */
     uint32_t replaced_classes;
     struct step step;

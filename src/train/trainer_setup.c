@@ -91,7 +91,10 @@ static enum status make_model(struct trainer *trainer) {
     options.classes = trainer->training.classes;
     TRY(model_create(&options, &trainer->model));
     const char *until = trainer->options->freeze_until;
-    return until ? model_find_layer(&trainer->model, until, &trainer->frozen) : STATUS_OK;
+    size_t first = 0;
+    if (until)
+        TRY(model_find_layer(&trainer->model, until, &first));
+    return model_freeze(&trainer->model, first);
 }
 
 /* The tensors of options->weights. Those of a last layer for other classes are not taken. */
@@ -159,7 +162,6 @@ static void describe_steps(const struct trainer *trainer, struct fit *evaluation
     *training = (struct fit){
         .store = trainer->store, .model = &trainer->model, .step = options->step, .plan = plan, .beside = evaluation};
     training->step.kind = STEP_TRAIN;
-    training->step.frozen = (uint32_t)trainer->frozen;
     training->step.mean_per_pixel = trainer->mean_per_pixel;
     training->step.direct = training->own_images = trainer->training.source != NULL;
     training->step.image_count = training->step.direct ? options->step.batch : trainer->train_count;
@@ -203,7 +205,7 @@ static enum status check_folder(const struct trainer_options *options) {
 
 static uint64_t count_frozen(const struct trainer *trainer) {
     uint64_t count = 0;
-    for (size_t i = 0; i < trainer->frozen; i++)
+    for (size_t i = 0; i < trainer->model.frozen; i++)
         if (trainer->model.parameters[i].class != PARAMETER_STATISTIC)
             count += shape_count(trainer->model.parameters[i].shape);
     return count;
