@@ -59,8 +59,8 @@ static struct copy copy_file(const char *name) {
     return copy;
 }
 
-/* The file is as it was, nothing was left beside it, and the run goes on from it. */
-static void assert_intact(const struct copy *copy) {
+/* The file is as it was, and nothing was left beside it. */
+static void assert_unchanged(const struct copy *copy) {
     uint8_t *bytes;
     size_t size;
     char run_folder[160];
@@ -74,6 +74,11 @@ static void assert_intact(const struct copy *copy) {
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
         assert_null(strstr(entry->d_name, ".tmp"));
     closedir(directory);
+}
+
+/* The same, and the run goes on from it. */
+static void assert_intact(const struct copy *copy) {
+    assert_unchanged(copy);
     assert_int_equal(run(TRAIN "--resume %s --steps 1 2>&1", copy->path), 0);
     free(copy->bytes);
 }
@@ -166,6 +171,43 @@ static void test_small_disk(void **state) {
     assert_intact(&last);
 }
 
+#define ONE_CASE "verify --op add --shape 'a=1x2x3x5 b=1x2x3x5' --data exact "
+
+/* A report that there was stays, whole; the answer of the verification is printed all the same. */
+static void expect_no_report(const struct copy *copy, const char *before, const char *reason) {
+    char line[1024], sentence[256];
+    snprintf(line, sizeof line, "%s exec %s " ONE_CASE "--report %s 2>&1", before, PROGRAM, copy->path);
+    snprintf(sentence, sizeof sentence, "%s: %s", copy->path, reason);
+    int code = run_line(line);
+    expect(code, sentence);
+    expect(code, "passed, 0 failed");
+    assert_int_equal(code, 8);
+    assert_unchanged(copy);
+}
+
+static void test_report(void **state) {
+    (void)state;
+    static const char *const names[] = {"reports/report.md", "reports/report.json"};
+    if (mounts)
+        mount_small("reports", "size=1m");
+    else
+        assert_int_equal(mkdir(in_folder("reports"), 0700), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_int_equal(run(ONE_CASE "--report %s 2>&1", in_folder(names[i])), 0);
+        struct copy report = copy_file(names[i]);
+        assert_true(report.size > 1000);
+        expect_no_report(&report, "ulimit -f 1;", "File too large");
+        if (mounts) {
+            fill("reports", 0);
+            expect_no_report(&report, "", "No space left on device");
+            assert_int_equal(unlink(in_folder("reports/filler")), 0);
+        }
+        free(report.bytes);
+    }
+    assert_int_equal(run(ONE_CASE "--report /dev/full 2>&1"), 8);
+    expect(8, "/dev/full: No space left on device");
+}
+
 /* A line that a full disk cut off goes, and the next ones are whole. */
 static void test_cut_log(void **state) {
     (void)state;
@@ -192,12 +234,10 @@ static void test_cut_log(void **state) {
 
 /* ---- homes ---- */
 
-#define ONE_CASE "verify --op add --shape 'a=1x2x3x5 b=1x2x3x5' --data exact"
-
 static int count_notes(const char *environment) {
     char line[1024];
     int notes = 0;
-    snprintf(line, sizeof line, "env -u XDG_CACHE_HOME %s %s " ONE_CASE " 2>&1 >/dev/null", environment, PROGRAM);
+    snprintf(line, sizeof line, "env -u XDG_CACHE_HOME %s %s " ONE_CASE "2>&1 >/dev/null", environment, PROGRAM);
     int code = run_line(line);
     if (code != 0)
         fail_msg("%s: exit code %d: %s", environment, code, output);
@@ -350,6 +390,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
     if (mounts) {
         umount(in_folder("disk"));
+        umount(in_folder("reports"));
         umount(in_folder("home"));
     }
     return remove_folder(state);
@@ -357,10 +398,11 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_file),    cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_small_disk),    cmocka_unit_test(test_cut_log),
-        cmocka_unit_test(test_no_home),       cmocka_unit_test(test_read_only_home),
-        cmocka_unit_test(test_damaged_cache), cmocka_unit_test(test_shared_cache),
+        cmocka_unit_test(test_every_file),     cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_small_disk),     cmocka_unit_test(test_report),
+        cmocka_unit_test(test_cut_log),        cmocka_unit_test(test_no_home),
+        cmocka_unit_test(test_read_only_home), cmocka_unit_test(test_damaged_cache),
+        cmocka_unit_test(test_shared_cache),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
