@@ -352,18 +352,25 @@ static void test_shared_cache(void **state) {
 
 /* ---- set-up ---- */
 
-/* A name space of its own for mounts; without root that takes one for users too, where this user is root. */
-static bool may_mount(void) {
-    char map[64];
-    uid_t user = geteuid();
-    if (unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0)
-        return false;
-    snprintf(map, sizeof map, "0 %u 1", (unsigned)user);
-    int descriptor = user == 0 ? -1 : open("/proc/self/uid_map", O_WRONLY);
-    if (user != 0 && (descriptor < 0 || write(descriptor, map, strlen(map)) < 0))
-        return false;
+static bool write_proc(const char *path, const char *text) {
+    int descriptor = open(path, O_WRONLY);
+    bool written = descriptor >= 0 && write(descriptor, text, strlen(text)) == (ssize_t)strlen(text);
     if (descriptor >= 0)
         close(descriptor);
+    return written;
+}
+
+/* A name space of its own for mounts; without root that takes one for users too, where this user is root. */
+static bool may_mount(void) {
+    char users[64], groups[64];
+    uid_t user = geteuid();
+    snprintf(users, sizeof users, "0 %u 1", (unsigned)user);
+    snprintf(groups, sizeof groups, "0 %u 1", (unsigned)getegid());
+    if (unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0)
+        return false;
+    if (user != 0 && !(write_proc("/proc/self/uid_map", users) && write_proc("/proc/self/setgroups", "deny") &&
+                       write_proc("/proc/self/gid_map", groups)))
+        return false;
     return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
