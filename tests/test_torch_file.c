@@ -44,6 +44,24 @@ static void reads_state_dicts(void **unused) {
     free_state(&state);
 }
 
+/* As Hugging Face keeps large ones: pytorch_model.bin.index.json. */
+static void reads_shards(void **unused) {
+    (void)unused;
+    static struct state state;
+    static char text[1 << 16];
+    make_state(&state, "resnet18");
+    start();
+    written_state(&pickle, state.tensors, state.count);
+    write_pth("all.bin", state.tensors, state.count);
+    size_t length = (size_t)sprintf(text, "{\"weight_map\": {");
+    for (size_t i = 0; i < state.count; i++)
+        length += (size_t)sprintf(text + length, "%s\"%s\": \"all.bin\"", i ? ", " : "", state.names[i]);
+    sprintf(text + length, "}}");
+    write_text("pytorch_model.bin.index.json", text);
+    assert_same(&state, "pytorch_model.bin.index.json");
+    free_state(&state);
+}
+
 static void reads_the_legacy_format(void **unused) {
     (void)unused;
     static struct state state;
@@ -314,10 +332,15 @@ static void notices_damage(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_state_dicts),  cmocka_unit_test(reads_the_legacy_format),
-        cmocka_unit_test(reads_every_layout), cmocka_unit_test(refuses_views_outside),
-        cmocka_unit_test(executes_nothing),   cmocka_unit_test(refuses_damaged_pickles),
-        cmocka_unit_test(reads_numbers),      cmocka_unit_test(refuses_other_zip_files),
+        cmocka_unit_test(reads_state_dicts),
+        cmocka_unit_test(reads_the_legacy_format),
+        cmocka_unit_test(reads_shards),
+        cmocka_unit_test(reads_every_layout),
+        cmocka_unit_test(refuses_views_outside),
+        cmocka_unit_test(executes_nothing),
+        cmocka_unit_test(refuses_damaged_pickles),
+        cmocka_unit_test(reads_numbers),
+        cmocka_unit_test(refuses_other_zip_files),
         cmocka_unit_test(notices_damage),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

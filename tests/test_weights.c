@@ -315,6 +315,57 @@ static void loads_into_a_model(void **unused) {
     free_state(&state);
 }
 
+/* Probabilities of a file's model for some images. */
+static void predict(struct rvk_context *context, const char *name, float probabilities[4 * 3]) {
+    const struct rvk_load_options load = {.model = "resnet8"};
+    struct rvk_model *model = NULL;
+    struct rvk_data *data = NULL;
+    if (rvk_load_model(context, in_folder(name), &load, &model) != RVK_OK ||
+        rvk_open_data("generated:count=4,classes=3,size=32", false, &data) != RVK_OK ||
+        rvk_predict(model, data, 0, 4, probabilities) != RVK_OK)
+        fail_msg("%s: %s", name, rvk_message());
+    rvk_close_data(data);
+    rvk_free_model(model);
+}
+
+/* A state dict sees images as a checkpoint does that has ImageNet's mean and deviation. */
+static void normalizes_as_imagenet(void **unused) {
+    (void)unused;
+    static const float means[] = {0.485f * 255, 0.456f * 255, 0.406f * 255};
+    static const float scales[] = {1 / (0.229f * 255), 1 / (0.224f * 255), 1 / (0.225f * 255)};
+    static const struct safetensors_text texts[] = {
+        {"resnet_vk.model", "resnet8"}, {"resnet_vk.style", "torch"},
+        {"resnet_vk.optimizer", "sgd"}, {"resnet_vk.options", "{\"options\": {\"data\": \"x\"}}"},
+        {"resnet_vk.height", "32"},     {"resnet_vk.width", "32"},
+        {"resnet_vk.channels", "3"},    {"resnet_vk.classes", "3"},
+        {"resnet_vk.filters", "4"},     {"resnet_vk.epoch", "0"},
+        {"resnet_vk.step", "0"},        {"resnet_vk.updates", "0"},
+        {"resnet_vk.seed", "0"}};
+    static struct state state;
+    struct rvk_context *context;
+    float plain[4 * 3], checkpoint[4 * 3];
+    make_state(&state, "resnet8");
+    for (size_t i = 0; i < state.count; i++) /* variances are positive, kernels small enough for soft answers */
+        for (size_t k = 0; k < state.tensors[i].size / 4; k++)
+            state.values[i][k] = strstr(state.names[i], "running_var") ? 1 + fabsf(state.values[i][k])
+                                 : state.tensors[i].rank > 1           ? 0.1f * state.values[i][k]
+                                                                       : state.values[i][k];
+    write_state(&state, "plain.safetensors");
+    state.tensors[state.count++] = (struct safetensors_tensor){"normalize.mean", SAFETENSORS_F32, 1, {3}, means, 12};
+    state.tensors[state.count++] = (struct safetensors_tensor){"normalize.scale", SAFETENSORS_F32, 1, {3}, scales, 12};
+    assert_int_equal(safetensors_write(in_folder("check.safetensors"), state.tensors, state.count, texts, COUNT(texts)),
+                     STATUS_OK);
+    assert_int_equal(rvk_open(&(struct rvk_open_options){.device = "cpu"}, &context), RVK_OK);
+    predict(context, "plain.safetensors", plain);
+    predict(context, "check.safetensors", checkpoint);
+    rvk_close(context);
+    for (size_t i = 0; i < COUNT(plain); i++)
+        if (!(fabsf(plain[i] - checkpoint[i]) < 1e-5f))
+            fail_msg("probability %zu is %g, not %g", i, (double)plain[i], (double)checkpoint[i]);
+    assert_true(plain[0] > 0.01f && plain[0] < 0.99f && fabsf(plain[0] - plain[3]) > 1e-4f);
+    free_state(&state);
+}
+
 /* ---- converting ---- */
 
 static void convert(const char *in, const char *out, const char *dtype) {
@@ -406,19 +457,13 @@ static void leaves_out_what_is_no_weight(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(knows_hugging_face),
-        cmocka_unit_test(drops_wrappers),
-        cmocka_unit_test(ignores_counters),
-        cmocka_unit_test(knows_timm),
-        cmocka_unit_test(names_every_fault),
-        cmocka_unit_test(lets_the_head_differ),
-        cmocka_unit_test(finds_the_model),
-        cmocka_unit_test(refuses_two_of_a_name),
-        cmocka_unit_test(reads_shards),
-        cmocka_unit_test(refuses_hostile_indices),
-        cmocka_unit_test(loads_into_a_model),
-        cmocka_unit_test(converts),
-        cmocka_unit_test(leaves_out_what_is_no_weight),
+        cmocka_unit_test(knows_hugging_face), cmocka_unit_test(drops_wrappers),
+        cmocka_unit_test(ignores_counters),   cmocka_unit_test(knows_timm),
+        cmocka_unit_test(names_every_fault),  cmocka_unit_test(lets_the_head_differ),
+        cmocka_unit_test(finds_the_model),    cmocka_unit_test(refuses_two_of_a_name),
+        cmocka_unit_test(reads_shards),       cmocka_unit_test(refuses_hostile_indices),
+        cmocka_unit_test(loads_into_a_model), cmocka_unit_test(normalizes_as_imagenet),
+        cmocka_unit_test(converts),           cmocka_unit_test(leaves_out_what_is_no_weight),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "data/imagenet.h"
 #include "model/description.h"
+#include "model/family.h"
 #include "train/evaluate.h"
 #include "train/feed.h"
 #include "train/parameters.h"
@@ -87,7 +88,8 @@ static enum status load_weights(struct rvk_model *model, const struct weights *w
         status = parameters_load(&model->model, tensors, model->store);
     free(tensors);
     TRY(status);
-    log_info("%s does not say how images are normalized: as is usual for ImageNet", weights->path);
+    (model->model.family->large ? log_info : log_warn)(
+        "%s does not say how images are normalized: it is done as is usual for ImageNet", weights->path);
     TRY(feed_imagenet_normalization(model->store, model->model.options.channels));
     return memory_zeroed(1, 1, &model->data);
 }
