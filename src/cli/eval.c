@@ -23,15 +23,15 @@ static const struct option options[] = {
     OPTION(OPTION_TEXT, "model", model, "NAME", NULL, "of weights that do not say it; else it is found by names", 0, 0),
     OPTION(OPTION_CHOICE, "style", style, "torch|keras", "torch", "of such a model", 0, 0),
     OPTION(OPTION_WHOLE, "size", size, "N", "0", "height and width of its images; 0: its usual ones", 0, 4096),
-    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
-};
-static const struct option output_options[] = {
     OPTION(OPTION_WHOLE, "decode-threads", reading.decode_threads, "N", "0",
            "that read and scale pictures; 0: one for each processor", 0, 256),
     OPTION(OPTION_WHOLE, "broken", reading.broken, "N", NULL,
            "broken pictures that are left out [10, or one of a hundred]", 0, 1000000),
     OPTION(OPTION_TEXT, "cache", reading.cache, "thumbnails[:DIR]", NULL,
            "keep scaled pictures, in the user's cache folder or DIR", 0, 0),
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
+};
+static const struct option output_options[] = {
     OPTION(OPTION_WHOLE, "top", top, "K", "5", "also count answers whose K best classes hold the true one", 1, 65536),
     OPTION(OPTION_TEXT, "csv", csv, "FILE", NULL, "write the confusion matrix as comma-separated values", 0, 0),
     OPTION(OPTION_TEXT, "html", html, "FILE", NULL, "write a page: figures, matrix, the most confident mistakes", 0, 0),
@@ -92,7 +92,7 @@ static void print_worst_classes(const struct eval_report *report) {
     const struct confusion *confusion = &report->confusion;
     double before = -1; /* recall of the class printed last; of equals the smaller number comes first */
     uint32_t last = 0;
-    printf("\nThe %d classes that are recognized worst (--csv and --html have all %u)\n", READABLE, confusion->classes);
+    printf("\nThe classes that are recognized worst (--csv and --html have all %u)\n", confusion->classes);
     print_heading();
     for (int i = 0; i < READABLE; i++) {
         uint32_t next = UINT32_MAX;

@@ -162,11 +162,13 @@ static void put_classes(FILE *out, const struct eval_report *report) {
         out, "By class",
         "Recall: how many images of the class were recognized. Precision: how many that were taken for it are.");
     if (folded)
-        fprintf(out, "<details><summary>All %u classes</summary>\n", confusion->classes);
+        fputs("<details><summary>All classes with images or answers</summary>\n", out);
     fputs("<div class=\"wide\"><table>\n<thead><tr><th class=\"name\">class</th><th>images</th><th>recall</th>"
           "<th>precision</th></tr></thead>\n<tbody>\n",
           out);
     for (uint32_t k = 0; k < confusion->classes; k++) {
+        if (confusion->truly[k] == 0 && confusion->answered[k] == 0)
+            continue;
         fputs("<tr><td class=\"name\">", out);
         put_name(out, report, k);
         fprintf(out, "</td><td>%u</td>", confusion->truly[k]);

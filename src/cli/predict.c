@@ -50,7 +50,7 @@ static const struct option output_options[] = {
 static const struct option_group groups[] = {
     {"The model", options, &values},
     {"Pictures", picture_options, &values},
-    {"Images of a data set (without FILE and --list)", data_options, &values},
+    {"Images of a data set, without FILE and --list", data_options, &values},
     {"Output", output_options, &values},
     {NULL, NULL, NULL},
 };
@@ -125,6 +125,7 @@ static void choose_draw(struct predict_output *output) {
 /* ---- images of a data set ---- */
 
 static enum rvk_status predict_data(struct cli *cli) {
+    const struct rvk_data_options reading = {.decode_threads = values.decode_threads};
     struct rvk_model *model = NULL;
     struct rvk_data *data = NULL;
     values.count = values.count ? values.count : 5;
@@ -133,7 +134,8 @@ static enum rvk_status predict_data(struct cli *cli) {
         status = cli_fail(RVK_USAGE, "%s does not say what it was trained on: predict needs FILE or --data SPEC",
                           values.weights);
     if (status == RVK_OK)
-        status = rvk_open_data(values.data ? values.data : rvk_model_data(model), values.training, &data);
+        status =
+            rvk_open_data_with(values.data ? values.data : rvk_model_data(model), values.training, &reading, &data);
     struct run run = {.first = values.first, .count = values.count};
     run.output = (struct predict_output){.cli = cli,
                                          .model = model,
