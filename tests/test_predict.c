@@ -239,7 +239,8 @@ static void test_page(void **state) {
 
 /* Of the training pictures of a folder: how many there are of each of the model's classes, and how many were right. */
 static void evaluate(const char *name, json_int_t counts[CLASSES], json_int_t right[CLASSES]) {
-    assert_int_equal(run("eval --training --data folder:%s/%s " WEIGHTS " --json 2>/dev/null", folder, name, folder),
+    assert_int_equal(run("eval --training --data folder:%s/%s " WEIGHTS " --json --html %s/eval.html 2>/dev/null",
+                         folder, name, folder, folder),
                      0);
     json_t *json = line_json(0), *classes = json_object_get(json, "classes");
     assert_int_equal(json_array_size(classes), CLASSES);
@@ -263,6 +264,10 @@ static void test_names(void **state) {
     assert_int_equal(run_line(line), 0);
     evaluate("data", counts[0], right[0]);
     evaluate("part", counts[1], right[1]);
+    char *page = read_page("eval.html"); /* a picture of each mistake, by its file */
+    assert_int_equal(count_of(page, "<img src=\"data:image/jpeg;base64,/9j/"), 14 - right[1][1] - right[1][2]);
+    assert_int_equal(count_of(page, ".png</p>"), 14 - right[1][1] - right[1][2]);
+    free(page);
     assert_int_equal(counts[1][0], 0);
     for (int k = 1; k < CLASSES; k++) {
         assert_int_equal(counts[1][k], 7);
