@@ -7,11 +7,14 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "data/thumbnails.h"
 #include "train/parameters.h"
 #include "train/trainer_internal.h"
 #include "vk/internal.h"
 #include "vk/kernel_table.h"
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +94,65 @@ static void make_cifar(void) {
     put_after("cifar", "one", 0, records, 3073);
     records[1] = 99;
     put_after("cifar", "two_of_hundred", 1, records, sizeof records);
+}
+
+/* ---- pictures ---- */
+
+static void make_tar(const char *name, const char *const files[][2], size_t count) {
+    static char bytes[1 << 16];
+    size_t used;
+    struct archive *tar = archive_write_new();
+    archive_write_set_format_pax_restricted(tar);
+    archive_write_set_bytes_per_block(tar, 512);
+    archive_write_open_memory(tar, bytes, sizeof bytes, &used);
+    for (size_t i = 0; i < count; i++) {
+        struct archive_entry *entry = archive_entry_new();
+        archive_entry_set_pathname(entry, files[i][0]);
+        archive_entry_set_size(entry, (la_int64_t)strlen(files[i][1]));
+        archive_entry_set_filetype(entry, AE_IFREG);
+        archive_write_header(tar, entry);
+        archive_write_data(tar, files[i][1], strlen(files[i][1]));
+        archive_entry_free(entry);
+    }
+    if (archive_write_close(tar) != ARCHIVE_OK)
+        exit(1);
+    archive_write_free(tar);
+    put("tar", name, bytes, used);
+}
+
+static void make_tars(void) {
+    static const char *const folders[][2] = {
+        {"x/train/a/1.jpg", "one"}, {"./x/train/b/2.png", "two"}, {"x/val/a/3.JPEG", ""}, {"x/train/a/4.jpg", "four"}};
+    static const char *const labels[][2] = {{"1.cls", "1"},   {"1.jpg", "one"},
+                                            {"2.png", "two"}, {"2.json", "{\"cls\": 0}"},
+                                            {"3.jpg", "x"},   {"3.cls", " 1\n"}};
+    make_tar("folders", folders, COUNT(folders));
+    make_tar("labels", labels, COUNT(labels));
+}
+
+/* Fits what thumbnails.c writes for this key. */
+static void make_thumbnail(void) {
+    const struct thumbnail_key key = {1, 2, 3, 4};
+    uint8_t pixels[3 * 5 * 4] = {7};
+    const struct picture picture = {5, 4, pixels};
+    char folder_name[] = "/tmp/make_corpus_XXXXXX", line[128];
+    if (!mkdtemp(folder_name))
+        exit(1);
+    must(thumbnail_keep(folder_name, &key, &picture));
+    snprintf(line, sizeof line, "cat %s/*/*.rgb >%s/entry", folder_name, folder_name);
+    uint8_t *entry, whole[256];
+    size_t size;
+    if (system(line) != 0)
+        exit(1);
+    snprintf(line, sizeof line, "%s/entry", folder_name);
+    must(file_read(line, sizeof whole - sizeof key, &entry, &size));
+    memcpy(whole, &key, sizeof key);
+    memcpy(whole + sizeof key, entry, size);
+    put("thumbnail", "entry", whole, sizeof key + size);
+    free(entry);
+    snprintf(line, sizeof line, "rm -r %s", folder_name);
+    if (system(line) != 0)
+        exit(1);
 }
 
 /* ---- safetensors ---- */
@@ -294,6 +356,8 @@ int main(int argc, char **argv) {
     must(vk_open(&(struct vk_options){.device = "cpu"}, &device));
     make_idx();
     make_cifar();
+    make_tars();
+    make_thumbnail();
     make_safetensors();
     make_checkpoint(device);
     make_against();
