@@ -80,8 +80,8 @@ static void expect_image(const struct dataset *set, const struct loader_pass *pa
 static void batches_do_not_depend_on_threads(void **state) {
     (void)state;
     static const uint32_t threads[] = {1, 4, 13};
-    uint32_t order[40];
-    for (uint32_t i = 0; i < 40; i++)
+    uint32_t order[120];
+    for (uint32_t i = 0; i < COUNT(order); i++)
         order[i] = i * 7 % 40;
     for (size_t t = 0; t < COUNT(threads); t++) {
         struct dataset set = open_set("sound", threads[t]);
@@ -89,18 +89,18 @@ static void batches_do_not_depend_on_threads(void **state) {
         struct loader_batch batch;
         const struct loader_pass pass = {
             .order = order,
-            .count = 35,
+            .count = 115,
             .stand_ins = 40,
             .view = {.size = SIZE, .augment = &picture_augment_defaults, .seed = 3, .epoch = (uint32_t)t}};
         assert_int_equal(set.count, 40);
         loader_start(loader, &pass, 0);
         assert_int_equal(loader_next(loader, &batch), STATUS_OK);
-        for (uint32_t first = 0; first < 5; first += 3) {
+        for (uint32_t first = 0; first < 15; first += 7) {
             loader_start(loader, &pass, first);
-            for (uint32_t b = first; b < 5; b++) {
+            for (uint32_t b = first; b < 15; b++) {
                 assert_int_equal(loader_at(loader), b);
                 assert_int_equal(loader_next(loader, &batch), STATUS_OK);
-                assert_int_equal(batch.count, b == 4 ? 3 : BATCH);
+                assert_int_equal(batch.count, b == 14 ? 3 : BATCH);
                 for (uint32_t i = 0; i < batch.count; i++) {
                     assert_int_equal(batch.indices[i], order[b * BATCH + i]);
                     expect_image(&set, &pass, order[b * BATCH + i], &batch, i);
@@ -120,17 +120,20 @@ static void a_batch_stays_until_the_next_one(void **state) {
     struct loader *loader;
     struct loader_batch batch;
     uint8_t kept[3 * SIZE * SIZE];
-    const struct loader_pass pass = {.count = 40, .view = {.size = SIZE}};
+    uint32_t order[200]; /* more than there are buffers */
+    const struct loader_pass pass = {.order = order, .count = COUNT(order), .view = {.size = SIZE}};
+    for (uint32_t i = 0; i < COUNT(order); i++)
+        order[i] = i % 40;
     assert_int_equal(loader_create(&set, 1, SIZE, &loader), STATUS_OK);
     for (int round = 0; round < 3; round++) {
         loader_start(loader, &pass, 0);
-        for (uint32_t i = 0; i < 40; i++) {
+        for (uint32_t i = 0; i < COUNT(order); i++) {
             assert_int_equal(loader_next(loader, &batch), STATUS_OK);
             memcpy(kept, batch.images, sizeof kept);
             if (i % 10 == 0)
                 nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
             assert_memory_equal(kept, batch.images, sizeof kept);
-            expect_image(&set, &pass, i, &batch, 0);
+            expect_image(&set, &pass, order[i], &batch, 0);
         }
     }
     loader_destroy(loader);
@@ -352,7 +355,7 @@ static void thumbnails_are_made_again(void **state) {
     uint8_t *expected = view_all(&plain, false);
     run_in_cache("for f in $(find . -type f | head -30); do n=$((n + 1)); "
                  "if [ $((n % 3)) = 0 ]; then : >$f; elif [ $((n % 3)) = 1 ]; then truncate -s -1 $f; "
-                 "else printf X | dd of=$f bs=1 seek=$((n + 8)) conv=notrunc 2>/dev/null; fi; done");
+                 "else printf X | dd of=$f bs=1 seek=$((n + 64)) conv=notrunc 2>/dev/null; fi; done");
     expect_views(&cached, false, expected);
     run_in_cache("find . -type f -exec touch -d 2001-01-01 {} +");
     expect_views(&cached, false, expected);

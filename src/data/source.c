@@ -24,8 +24,8 @@ enum source_part source_part_named(const char *name, size_t length) {
 
 bool source_is_picture(const char *name) {
     static const char *const endings[] = {".jpg", ".jpeg", ".png"};
-    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name, *dot = strrchr(base, '.');
-    for (size_t i = 0; base[0] != '.' && dot && i < COUNT(endings); i++)
+    const char *slash = strrchr(name, '/'), *dot = strrchr(slash ? slash : name, '.');
+    for (size_t i = 0; dot && i < COUNT(endings); i++)
         if (strcasecmp(dot, endings[i]) == 0)
             return true;
     return false;

@@ -20,7 +20,7 @@ enum source_part { SOURCE_NONE, SOURCE_TRAIN, SOURCE_VAL, SOURCE_VALIDATION, SOU
 /* The part that a folder of this name stands for; SOURCE_NONE for any other name. */
 enum source_part source_part_named(const char *name, size_t length);
 
-/* Whether the name ends with .jpg, .jpeg or .png, in letters of any case, and is not hidden. */
+/* Whether the name ends with .jpg, .jpeg or .png, in letters of any case. */
 bool source_is_picture(const char *name);
 
 /* The largest number of classes, and the largest file that is read as one picture. */
