@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "faults.h"
 
 #include <sys/wait.h>
 #include <time.h>
@@ -276,6 +277,21 @@ static void the_weights_do_not_depend_on_threads_or_interruptions(void **state) 
     assert_true(result.tested);
 }
 
+/* In an epoch, between two checkpoints: the pictures of the lost steps are loaded again. */
+static void a_lost_device_does_not_change_the_weights(void **state) {
+    (void)state;
+    if (getenv("TEST_VALIDATION") || getenv("TEST_DEVICE")) /* the faults are those of a driver */
+        skip();
+    const struct rvk_train_options options = {.augment = "crop,flip", .save_steps = 3};
+    uint64_t expected = hash_of("sound", &options);
+    warnings[0] = 0;
+    faults_set(FAULT_SUBMIT, 50, 50, VK_ERROR_DEVICE_LOST);
+    uint64_t hash = hash_of("sound", &options);
+    faults_clear();
+    assert_true(hash == expected);
+    assert_non_null(strstr(warnings, "the device is opened again"));
+}
+
 static void the_weights_depend_on_changes(void **state) {
     (void)state;
     static const char *const changes[] = {"none", "crop", "flip", "crop,flip,jitter", "rand"};
@@ -440,6 +456,8 @@ static int set_up(void **state) {
     const struct rvk_open_options options = {
         .device = getenv("TEST_DEVICE"), .no_self_test = true, .validation = getenv("TEST_VALIDATION") != NULL};
     log_set(keep_warning, NULL);
+    if (!options.validation && !options.device && faults_install() != STATUS_OK)
+        return -1;
     return make_trees(state) == 0 && rvk_open(&options, &context) == RVK_OK ? 0 : -1;
 }
 
@@ -458,6 +476,7 @@ int main(void) {
         cmocka_unit_test(a_sample_leaves_broken_pictures_out),
         cmocka_unit_test(the_rate_of_the_loader_alone_is_measured),
         cmocka_unit_test(the_weights_do_not_depend_on_threads_or_interruptions),
+        cmocka_unit_test(a_lost_device_does_not_change_the_weights),
         cmocka_unit_test(the_weights_depend_on_changes),
         cmocka_unit_test(thumbnails_give_the_same_evaluation),
         cmocka_unit_test(thumbnails_are_made_again),
