@@ -445,6 +445,52 @@ static void the_last_layer_stays_when_it_fits(void **state) {
     assert_true(result.test_accuracy == 1);
 }
 
+/* A file as another program writes it: weights of a network with half as many filters as usual, and nothing else. */
+static void write_narrow_weights(const char *path) {
+    struct model model = MODEL(.name = "resnet8", .filters = 8, .classes = 6);
+    struct safetensors_tensor *tensors = calloc(model.count, sizeof *tensors);
+    float *values = malloc(8 * (size_t)model.trainable * sizeof *values);
+    assert_true(tensors && values);
+    for (uint32_t i = 0; i < 8 * model.trainable; i++)
+        values[i] = 0.1f * (float)random_normal(1, 2, i);
+    for (size_t i = 0; i < model.count; i++) {
+        const struct parameter *parameter = &model.parameters[i];
+        uint64_t bytes = sizeof(float) * shape_count(parameter->shape);
+        tensors[i] = (struct safetensors_tensor){
+            .name = parameter->name, .dtype = SAFETENSORS_F32, .bytes = values + 4 * i, .size = bytes};
+        tensors[i].rank = parameter_file_shape(parameter, tensors[i].shape);
+        if (strstr(parameter->name, "running_var"))
+            tensors[i].bytes = memset(values + 4 * (model.trainable + 4 * i), 0x3f, bytes); /* positive */
+    }
+    assert_int_equal(safetensors_write(path, tensors, model.count, NULL, 0), STATUS_OK);
+    free(values);
+    free(tensors);
+    model_destroy(&model);
+}
+
+/* Also resumed, the network is as narrow as its weights; its images are normalized as is usual for ImageNet. */
+static void weights_of_another_program_say_how_wide_they_are(void **state) {
+    (void)state;
+    char path[128];
+    snprintf(path, sizeof path, "%s/narrow.safetensors", folder);
+    write_narrow_weights(path);
+    struct rvk_train_options options = options_for(other_classes);
+    char begun[128];
+    options.model = "resnet8";
+    options.weights = path;
+    options.steps = 1;
+    struct safetensors file = train_and_read(&options, "narrow", begun);
+    const struct safetensors_tensor *mean = safetensors_find(&file, "normalize.mean");
+    const struct safetensors_tensor *first = safetensors_find(&file, "conv1.weight");
+    double means[3];
+    assert_true(mean && safetensors_count(mean) == 3 && first && first->shape[0] == 8);
+    safetensors_values(mean, means);
+    assert_true(fabs(means[0] - 255 * 0.485) < 1e-3 && fabs(means[2] - 255 * 0.406) < 1e-3);
+    safetensors_destroy(&file);
+    struct rvk_train_options resume = {.resume = begun, .steps = 1};
+    assert_int_equal(train(&resume).steps, 2);
+}
+
 static void wrong_weights_are_refused(void **state) {
     (void)state;
     char out[64];
@@ -485,6 +531,7 @@ int main(void) {
         cmocka_unit_test(images_are_normalized_as_the_weights_say_or_as_asked),
         cmocka_unit_test(earlier_weights_are_a_better_start),
         cmocka_unit_test(the_last_layer_stays_when_it_fits),
+        cmocka_unit_test(weights_of_another_program_say_how_wide_they_are),
         cmocka_unit_test(wrong_weights_are_refused),
     };
     int failed = cmocka_run_group_tests(graphs, NULL, NULL);

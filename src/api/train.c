@@ -1,6 +1,8 @@
 /* api: rvk_train, a bridge between the public structures and the trainer's. */
 #include "api/internal.h"
 
+#include "base/log.h"
+
 #include "model/description.h"
 
 #include <jansson.h>
@@ -12,7 +14,7 @@ struct bridge {
     struct trainer_options trainer;
     struct checkpoint checkpoint; /* to resume, or the one that `weights` were read from */
     struct weights weights;
-    uint32_t filters; /* of the model that the weights are of; 0: the usual ones */
+    uint32_t filters; /* of the first convolution, as the checkpoint or the weights have it; 0: the usual ones */
     const struct tuning *tuning;
     struct selftest *selftest;
     char *record, *folder, *description;
@@ -117,6 +119,7 @@ static enum status recall(struct bridge *bridge, struct rvk_train_options *optio
     uint32_t epochs = options->epochs;
     TRY(checkpoint_open(options->resume, &bridge->checkpoint));
     TRY(trainer_record(&bridge->checkpoint, &bridge->record));
+    bridge->filters = bridge->checkpoint.model.filters;
     if (train_options_read(options, bridge->record, &bridge->keep) != STATUS_OK)
         return fail_prefix(STATUS_DATA, "%s", options->resume);
     free(bridge->record);
@@ -184,6 +187,9 @@ static enum status prepare(struct vk_device *device, struct bridge *bridge, stru
     TRY(keep_description(bridge, options));
     TRY(train_options_convert(options, &bridge->trainer));
     TRY(set_normalization(bridge, options));
+    if (options->freeze_until && !options->weights)
+        log_warn("what is before %s is frozen, but there are no weights to begin with: it stays as chance made it",
+                 options->freeze_until);
     bridge->trainer.weights = options->resume || !options->weights ? NULL : &bridge->weights;
     bridge->trainer.model.filters = bridge->filters;
     bridge->trainer.tuning = bridge->tuning;

@@ -345,7 +345,7 @@ const struct command command_compare = {
              "without shortcuts stays behind its twin with them (plain56 resnet56). Without --validation-split the\n"
              "last tenth of the training images is kept for validation; the test images are used once, at the end\n"
              "of each run. A run that fails is named, and the others go on. Ctrl-C finishes the step and saves; with\n"
-             "--out the same command again goes on there and repeats nothing.\n",
+             "--out the same command again goes on there and repeats nothing. The data sets are those of train.\n",
     .device = true,
     .words = "NETWORK...",
     .groups = groups,

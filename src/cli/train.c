@@ -362,7 +362,12 @@ const struct command command_train = {
         "--validation-split; the test images are used once, at the end. Ctrl-C finishes the step and saves.\n\n"
         "--batch auto takes as many images as fit into the device's memory, in multiples of 16 and at most\n"
         "512; the learning rate is not adapted. --accumulate N updates the weights with the mean gradient of\n"
-        "N batches, in the memory of one; batch normalization takes its statistics from each batch.\n",
+        "N batches, in the memory of one; batch normalization takes its statistics from each batch.\n\n"
+        "--weights FILE fine-tunes: model and style are those of the file, the last layer is new when the data\n"
+        "has other classes, and images are normalized as the file says (of another program: as is usual for\n"
+        "ImageNet), unless --normalize asks for the numbers of the new images. --freeze-until LAYER trains that\n"
+        "layer and what follows: in the rest nothing is computed backward, and batch normalization keeps its\n"
+        "statistics, as --freeze-norm does everywhere. --layer-decay 0.5 halves the rate from part to part.\n",
     .device = true,
     .groups = groups,
     .run = run,
