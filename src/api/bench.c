@@ -6,6 +6,7 @@
 #include "exec/peak.h"
 #include "train/feed.h"
 #include "train/fit.h"
+#include "train/fold.h"
 #include "train/parameters.h"
 
 #include <string.h>
@@ -49,6 +50,9 @@ static enum status prepare(struct bench *bench, struct vk_device *device, const 
     TRY(api_model_options(options->model, options->style, options->size, &model));
     TRY(model_create(&model, &bench->model));
     TRY(store_create(device, &bench->store));
+    TRY(parameters_initialize(&bench->model, 1, bench->store));
+    if (step->kind == STEP_PREDICT)
+        TRY(fold_parameters(&bench->model, bench->store, &step->folded));
     step->image_count = step->batch;
     const struct fit fit = {
         .store = bench->store,
@@ -58,7 +62,6 @@ static enum status prepare(struct bench *bench, struct vk_device *device, const 
         .plan = {.timestamps = options->profile, .tuning = bench->tuning, .selftest = bench->selftest}};
     TRY(fit_check(&fit));
     TRY(make_images(bench, step->batch, bench->model.options.height));
-    TRY(parameters_initialize(&bench->model, 1, bench->store));
     TRY(step_create(&bench->model, step, &bench->step));
     TRY(plan_create(bench->store, &bench->step.graph, &fit.plan, &bench->plan));
     if (options->plan)

@@ -8,6 +8,7 @@
 #include "model/family.h"
 #include "train/evaluate.h"
 #include "train/feed.h"
+#include "train/fold.h"
 #include "train/parameters.h"
 #include "weights/weights.h"
 
@@ -22,7 +23,7 @@ struct rvk_model {
     char *data;
     json_t *class_names; /* an array; NULL: none are known */
     uint32_t batch;
-    bool mean_per_pixel;
+    bool mean_per_pixel, folded;
     struct evaluator evaluate, predict; /* made when first used */
 };
 
@@ -116,7 +117,8 @@ static enum status load(struct rvk_context *context, const char *path, const str
     TRY(memory_zeroed(1, sizeof **model, model));
     (*model)->context = context;
     (*model)->batch = options->batch ? options->batch : 256;
-    return load_file(*model, path, options);
+    TRY(load_file(*model, path, options));
+    return fold_parameters(&(*model)->model, (*model)->store, &(*model)->folded);
 }
 
 enum rvk_status rvk_load_model(struct rvk_context *context, const char *path, const struct rvk_load_options *options,
@@ -245,7 +247,8 @@ static enum status make_evaluator(struct rvk_model *model, enum step_kind kind, 
         return STATUS_OK;
     evaluator_destroy(evaluator);
     const struct plan_options plan = {.tuning = &model->context->tuning, .selftest = api_selftest(model->context)};
-    const struct fit fit = evaluator_fit(&model->model, model->store, kind, model->batch, model->mean_per_pixel, &plan);
+    struct fit fit = evaluator_fit(&model->model, model->store, kind, model->batch, model->mean_per_pixel, &plan);
+    fit.step.folded = model->folded;
     return evaluator_create(&fit, evaluator);
 }
 

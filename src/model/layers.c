@@ -198,6 +198,8 @@ tensor_id layer_convolution_norm(struct builder *builder, tensor_id x, struct ke
     graph_scope(builder->graph, "%s%s", builder->prefix, kernel.name);
     struct convolution plain = convolution(builder, x, kernel);
     struct norm values = norm(builder, norm_name, kernel.filters);
+    if (builder->network && builder->network->folded)
+        return convolve(builder, x, kernel, (struct convolution){plain.weight, values.beta}, residual, relu);
     if (!builder->training || (values.running && frozen(builder, norm_name, "weight")))
         return convolve(builder, x, kernel, fold(builder, plain, values), residual, relu);
     tensor_id y = convolve(builder, x, kernel, plain, TENSOR_ABSENT, false);

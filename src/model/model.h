@@ -143,6 +143,7 @@ struct network {
     tensor_id *values;                /* views, by index in model->parameters; the caller's array of model->count */
     tensor_id logits;                 /* [n,1,1,classes] */
     tensor_id clock, indices;         /* the caller's, as for gather_batch; TENSOR_NONE: no dropout */
+    bool folded;                      /* evaluation, the caller's: the weights are those of train/fold.h */
     bool freeze_norm; /* the caller's: also in training batch normalization uses the running statistics and leaves them
                        */
 };
@@ -150,7 +151,8 @@ struct network {
 /*
  * Appends the forward nodes for images x [n, height, width, channels]. Training uses the batch's statistics and
  * updates the running ones; otherwise the running ones are used, folded into the convolutions before them.
- * network->values, clock, indices and freeze_norm are the caller's; the rest is filled. Failures show in graph_status.
+ * network->values, clock, indices, folded and freeze_norm are the caller's; the rest is filled. Failures show in
+ * graph_status.
  */
 void model_forward(const struct model *model, struct graph *graph, tensor_id x, bool training, struct network *network);
 

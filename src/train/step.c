@@ -277,6 +277,7 @@ static void build(const struct model *model, struct step *step) {
     step->network.clock = step->clock;
     step->network.indices = step->indices;
     step->network.freeze_norm = options->freeze_norm;
+    step->network.folded = options->folded;
     graph->recompute = options->recompute;
     model_forward(model, graph, step->x, options->kind == STEP_TRAIN, &step->network);
     step->logits = step->network.logits;
@@ -304,6 +305,8 @@ static enum status check(const struct model *model, const struct step_options *o
     if (options->direct && options->image_count != options->batch)
         return fail(STATUS_USAGE, "a streamed batch of %u images needs as many, not %u", options->batch,
                     options->image_count);
+    if (options->folded && options->kind == STEP_TRAIN)
+        return fail(STATUS_USAGE, "folded weights cannot be trained");
     if (options->accumulate < 1)
         return fail(STATUS_USAGE, "an update needs at least one batch");
     if (options->keep_input_gradient && (options->kind != STEP_TRAIN || options->image_count > 0))

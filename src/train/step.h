@@ -57,6 +57,7 @@ struct step_options {
 
     bool recompute; /* training: the inner values of each block are computed again in the backward pass instead of kept;
                        what the step computes is the same bit by bit */
+    bool folded;    /* evaluation and prediction: the weights went through fold_parameters */
     bool keep_logits;         /* make the logits an output of the step */
     bool keep_input_gradient; /* training from direct inputs: make the gradient of x an output of the step */
 };
