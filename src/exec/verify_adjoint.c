@@ -44,6 +44,9 @@ static enum status build(const struct verify_case *parsed, struct trial *trial) 
             wanted[count++] = node.in[j];
     trial->g = graph_tensor(graph, "g", DTYPE_F32, graph_shape(graph, node.out[0]), TENSOR_TEMPORARY);
     graph_gradient(graph, node.out[0], trial->g, wanted, count, gradient);
+    for (size_t i = 0; i < count; i++) /* g itself may be one, and needs a node that touches it to have a place */
+        if (gradient[i] == trial->g)
+            gradient[i] = graph_apply(graph, "copy", OPERANDS(trial->g), NULL);
     for (size_t i = 0, j = 0; j < OP_INPUTS; j++)
         trial->gradient[j] = i < count && node.in[j] == wanted[i] ? gradient[i++] : TENSOR_NONE;
     return graph_status(graph);
