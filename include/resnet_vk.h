@@ -537,7 +537,10 @@ struct rvk_verify_options {
     void *user;
 };
 
-/* Holds the device to the float64 reference. RVK_MISMATCH when a value is out of its bound; *summary is then filled. */
+/*
+ * Holds the device to the float64 reference. RVK_MISMATCH when a value is out of its bound; *summary is then filled.
+ * RVK_MEMORY when a model's step does not fit, with the largest batch that does.
+ */
 enum rvk_status rvk_verify(struct rvk_context *context, const struct rvk_verify_options *options,
                            struct rvk_verify_summary *summary);
 
@@ -666,7 +669,8 @@ struct rvk_tune_result {
 /*
  * Measures the forms of each different op in the model's step and keeps those that are faster than the usual one, and
  * pass verification, in the user's cache folder, for this device and driver. This context and later ones use them. The
- * last bits of results may differ from those without tuning. RVK_USAGE, RVK_MEMORY, RVK_LOST, RVK_IO.
+ * last bits of results may differ from those without tuning. RVK_USAGE, RVK_MEMORY (before anything is measured, with
+ * the largest batch whose step fits), RVK_LOST, RVK_IO.
  */
 enum rvk_status rvk_tune(struct rvk_context *context, const struct rvk_tune_options *options,
                          struct rvk_tune_result *result);

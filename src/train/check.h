@@ -7,7 +7,10 @@
 #include "exec/verify.h"
 #include "model/model.h"
 
-/* Every tensor of one training step on random images and weights, as verify_graph does it. */
+/*
+ * Every tensor of one training step on random images and weights, as verify_graph does it. STATUS_MEMORY before that
+ * when it does not fit, with the largest batch that does.
+ */
 CHECKED enum status check_model(struct store *store, const struct model_options *options, uint32_t batch, uint32_t seed,
                                 const struct verify_options *verify, struct verify_summary *summary);
 
