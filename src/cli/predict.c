@@ -97,17 +97,31 @@ static void print_summary(const struct run *run, double seconds, double waited) 
                 run->output.done, cli_duration(seconds, duration), run->output.done / seconds, 100 * waited);
 }
 
-static enum rvk_status predict(struct run *run, struct rvk_model *model) {
+static enum rvk_status predict(struct cli *cli, struct rvk_model *model, const struct rvk_data *data, bool pictures,
+                               uint32_t missing) {
+    struct run run = {.first = values.first, .count = values.count};
+    bool drawn = strcmp(values.drawn, "always") == 0 || (strcmp(values.drawn, "auto") == 0 && isatty(STDOUT_FILENO));
     double waited = 0;
-    enum rvk_status status = predict_output_open(&run->output, run->first, run->count);
-    run->start_ns = clock_ns();
+    run.output = (struct predict_output){.cli = cli,
+                                         .model = model,
+                                         .data = data,
+                                         .top = values.top ? values.top
+                                                : pictures ? 5
+                                                           : 3,
+                                         .pictures = pictures,
+                                         .draw = drawn && !pictures,
+                                         .missing = missing,
+                                         .weights = values.weights,
+                                         .html = values.html};
+    enum rvk_status status = predict_output_open(&run.output, run.first, run.count);
+    run.start_ns = clock_ns();
     if (status == RVK_OK)
-        status = rvk_predict_batches(model, run->output.data, run->first, run->count, on_batch, run, &waited);
-    double seconds = seconds_of(run);
+        status = rvk_predict_batches(model, data, run.first, run.count, on_batch, &run, &waited);
+    double seconds = seconds_of(&run);
     progress_clear();
-    if (status == RVK_OK && !run->output.cli->common.json)
-        print_summary(run, seconds, waited);
-    return predict_output_close(&run->output, status, seconds, waited);
+    if (status == RVK_OK && !cli->common.json)
+        print_summary(&run, seconds, waited);
+    return predict_output_close(&run.output, status, seconds, waited);
 }
 
 static enum rvk_status load(struct cli *cli, struct rvk_model **model) {
@@ -116,10 +130,6 @@ static enum rvk_status load(struct cli *cli, struct rvk_model **model) {
         batch = values.count;
     const struct rvk_load_options load = {batch, values.model, values.style, values.size};
     return rvk_load_model(cli->context, values.weights, &load, model);
-}
-
-static void choose_draw(struct predict_output *output) {
-    output->draw = strcmp(values.drawn, "always") == 0 || (strcmp(values.drawn, "auto") == 0 && isatty(STDOUT_FILENO));
 }
 
 /* ---- images of a data set ---- */
@@ -136,16 +146,8 @@ static enum rvk_status predict_data(struct cli *cli) {
     if (status == RVK_OK)
         status =
             rvk_open_data_with(values.data ? values.data : rvk_model_data(model), values.training, &reading, &data);
-    struct run run = {.first = values.first, .count = values.count};
-    run.output = (struct predict_output){.cli = cli,
-                                         .model = model,
-                                         .data = data,
-                                         .top = values.top ? values.top : 3,
-                                         .weights = values.weights,
-                                         .html = values.html};
-    choose_draw(&run.output);
     if (status == RVK_OK)
-        status = predict(&run, model);
+        status = predict(cli, model, data, false, 0);
     rvk_close_data(data);
     rvk_free_model(model);
     return status;
@@ -176,17 +178,8 @@ static enum rvk_status predict_paths(struct cli *cli, const struct paths *paths,
     }
     if (status == RVK_OK)
         status = load(cli, &model);
-    struct run run = {.first = values.first, .count = values.count};
-    run.output = (struct predict_output){.cli = cli,
-                                         .model = model,
-                                         .data = data,
-                                         .top = values.top ? values.top : 5,
-                                         .pictures = true,
-                                         .missing = missing,
-                                         .weights = values.weights,
-                                         .html = values.html};
     if (status == RVK_OK)
-        status = predict(&run, model);
+        status = predict(cli, model, data, true, missing);
     rvk_close_data(data);
     rvk_free_model(model);
     return status;
