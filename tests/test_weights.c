@@ -206,6 +206,15 @@ static void finds_the_model(void **unused) {
     assert_int_equal(found.classes, 3);
     weights_close(&weights);
     free_state(&state);
+    make_state(&state, "resnet34");
+    call(&state, 4, "bn1.running_vra");
+    write_state(&state, "unknown.safetensors");
+    assert_int_equal(weights_open(in_folder("unknown.safetensors"), &weights), STATUS_OK);
+    assert_int_equal(weights_describe(&weights, &(struct model_options){0}, &found), STATUS_DATA);
+    assert_non_null(strstr(status_message(), "does not hold the weights of resnet34, the nearest of the usual models; "
+                                             "missing: bn1.running_var; not in the model: bn1.running_vra"));
+    weights_close(&weights);
+    free_state(&state);
     EXPECT_NAMES(4, LIST("a"), LIST("a"));
     assert_int_equal(weights_open(in_folder("names.safetensors"), &weights), STATUS_OK);
     assert_int_equal(weights_describe(&weights, &(struct model_options){0}, &found), STATUS_DATA);

@@ -47,10 +47,16 @@ static void report(const struct list *list, const char *fault) {
         fail_more(STATUS_DATA, " and %zu more", list->count - NAMED);
 }
 
-static enum status report_all(const struct weights *weights, const struct model *model, const struct faults *faults) {
-    if (faults->missing.count + faults->unknown.count + faults->misshaped.count == 0)
+static size_t count_faults(const struct faults *faults) {
+    return faults->missing.count + faults->unknown.count + faults->misshaped.count;
+}
+
+/* `remark` follows the model's name. */
+static enum status report_all(const struct weights *weights, const struct model *model, const char *remark,
+                              const struct faults *faults) {
+    if (count_faults(faults) == 0)
         return STATUS_OK;
-    fail(STATUS_DATA, "%.255s does not hold the weights of %s", weights->path, model->name);
+    fail(STATUS_DATA, "%.255s does not hold the weights of %s%s", weights->path, model->name, remark);
     report(&faults->misshaped, "of another shape or kind");
     report(&faults->missing, "missing");
     report(&faults->unknown, "not in the model");
@@ -83,19 +89,24 @@ static const struct safetensors_tensor *match(const struct weights *weights, con
     return NULL;
 }
 
-enum status weights_match(const struct weights *weights, const struct model *model, const char *except,
-                          const struct safetensors_tensor **tensors) {
-    struct faults faults = {0};
+static void match_all(const struct weights *weights, const struct model *model, const char *except,
+                      const struct safetensors_tensor **tensors, struct faults *faults) {
     for (size_t i = 0; i < model->count; i++) {
         const struct parameter *parameter = &model->parameters[i];
-        tensors[i] = match(weights, parameter, starts(parameter->name, except), &faults);
+        tensors[i] = match(weights, parameter, starts(parameter->name, except), faults);
     }
     for (size_t i = 0; i < weights->count; i++) {
         const char *name = weights->tensors[i].name;
         if (!starts(name, except) && model_find(model, name) < 0)
-            add(&faults.unknown, SHOWN, weights->origins[i]);
+            add(&faults->unknown, SHOWN, weights->origins[i]);
     }
-    return report_all(weights, model, &faults);
+}
+
+enum status weights_match(const struct weights *weights, const struct model *model, const char *except,
+                          const struct safetensors_tensor **tensors) {
+    struct faults faults = {0};
+    match_all(weights, model, except, tensors, &faults);
+    return report_all(weights, model, "", &faults);
 }
 
 const char *weights_head(const struct model *model, char *text) {
@@ -124,19 +135,22 @@ static enum status complete(const struct weights *weights, struct model_options 
     return STATUS_OK;
 }
 
-/* Whether the tensors are those of the model. Its options are completed. */
-static bool is_of(const struct weights *weights, struct model_options *options) {
+/* Compares the tensors with a model, whose options are completed. With a remark, faults are a failure. */
+static enum status compare(const struct weights *weights, struct model_options *options, const char *remark,
+                           struct faults *faults) {
     const struct safetensors_tensor **tensors;
     struct model model;
-    if (complete(weights, options) != STATUS_OK || model_create(options, &model) != STATUS_OK)
-        return false;
-    bool same = model.count == weights->count && memory_zeroed(model.count, sizeof *tensors, &tensors) == STATUS_OK;
-    if (same) {
-        same = weights_match(weights, &model, NULL, tensors) == STATUS_OK;
+    memset(faults, 0, sizeof *faults);
+    TRY(complete(weights, options));
+    TRY(model_create(options, &model));
+    enum status status = memory_zeroed(model.count, sizeof *tensors, &tensors);
+    if (status == STATUS_OK) {
+        match_all(weights, &model, NULL, tensors, faults);
+        status = remark ? report_all(weights, &model, remark, faults) : STATUS_OK;
         free(tensors);
     }
     model_destroy(&model);
-    return same;
+    return status;
 }
 
 /* NAMEv1 has the parameters of NAME: its strides are in other convolutions. */
@@ -145,27 +159,51 @@ static bool is_first_version(const char *name) {
     return length > 2 && strcmp(name + length - 2, "v1") == 0;
 }
 
+struct nearest {
+    struct model_options options; /* name NULL: there is none */
+    const char *other;            /* the next one with as few faults */
+    size_t faults;
+};
+
+/* Of the usual models that have any of the tensors, the one with the fewest faults. */
+static struct nearest find_nearest(const struct weights *weights, const struct model_options *given) {
+    struct nearest nearest = {.faults = SIZE_MAX};
+    for (const char *const *name = model_names; *name; name++) {
+        struct model_options options = *given;
+        struct faults faults;
+        options.name = *name;
+        if (is_first_version(*name) || compare(weights, &options, NULL, &faults) != STATUS_OK ||
+            faults.unknown.count == weights->count)
+            continue;
+        size_t count = count_faults(&faults);
+        if (count < nearest.faults)
+            nearest = (struct nearest){.options = options, .faults = count};
+        else if (count == nearest.faults && !nearest.other)
+            nearest.other = *name;
+    }
+    return nearest;
+}
+
 enum status weights_describe(const struct weights *weights, const struct model_options *given,
                              struct model_options *out) {
-    struct model_options found = {.name = NULL};
+    enum { MANY = 4096 }; /* more than any model has */
+    struct faults faults;
     if (given->name) {
         *out = *given;
         return complete(weights, out);
     }
-    for (const char *const *name = model_names; *name; name++) {
-        struct model_options options = *given;
-        options.name = *name;
-        if (is_first_version(*name) || !is_of(weights, &options))
-            continue;
-        if (found.name)
-            return fail(STATUS_DATA, "%s holds the weights of %s or of %s, which have the same: say which model it is",
-                        weights->path, found.name, *name);
-        found = options;
-    }
-    if (!found.name)
+    struct nearest nearest = {.faults = SIZE_MAX};
+    if (weights->count <= MANY)
+        nearest = find_nearest(weights, given);
+    if (!nearest.options.name)
         return fail(STATUS_DATA, "%s holds the weights of none of the usual models: say which model it is",
                     weights->path);
-    log_info("%s is taken for weights of %s with %u classes", weights->path, found.name, found.classes);
-    *out = found;
+    if (nearest.faults)
+        return compare(weights, &nearest.options, ", the nearest of the usual models", &faults);
+    if (nearest.other)
+        return fail(STATUS_DATA, "%s holds the weights of %s or of %s, which have the same: say which model it is",
+                    weights->path, nearest.options.name, nearest.other);
+    *out = nearest.options;
+    log_info("%s is taken for weights of %s with %u classes", weights->path, out->name, out->classes);
     return STATUS_OK;
 }
