@@ -123,11 +123,10 @@ static void jitter(const struct picture_augment_options *options, const struct s
     for (uint32_t i = 0; i < JITTERS; i++) {
         uint32_t j = i + below(source, DRAW_ORDER + i, JITTERS - i), chosen = order[j];
         double strength = strengths[chosen], centre = changes[chosen] == colour_hue ? 0 : 1;
-        double low = centre - strength;
         order[j] = order[i];
         if (strength > 0)
             changes[chosen](pixels, count,
-                            between(source, DRAW_JITTER + chosen, centre > 0 ? fmax(low, 0) : low, centre + strength));
+                            between(source, DRAW_JITTER + chosen, centre - fmin(strength, 1), centre + strength));
     }
 }
 
