@@ -306,6 +306,33 @@ static void the_weights_depend_on_changes(void **state) {
     assert_non_null(strstr(rvk_message(), "so more than 0 of 40 pictures are broken"));
 }
 
+static void what_does_not_fit_is_refused(void **state) {
+    (void)state;
+    static const struct {
+        struct rvk_train_options options;
+        const char *part;
+    } cases[] = {
+        {{.data = "generated", .size = 16}, "only pictures of folder:DIR or tar:FILE can get a size"},
+        {{.data = "generated", .augment = "flip,crop"}, "cropping, jitter and policies are for pictures"},
+        {{.augment = "flip,turn"}, "some of shift, flip, crop, jitter and rand with commas between, not 'flip,turn'"},
+        {{.augment = "both,crop"}, "not 'both,crop'"},
+        {{.augment = ""}, NULL}, /* the default */
+        {{.cache = "everything"}, "the cache must be thumbnails or thumbnails:DIR, not 'everything'"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct rvk_train_options options = cases[i].options;
+        struct rvk_train_result result;
+        options.model = "resnet8";
+        options.data = options.data ? options.data : spec_of("sound");
+        options.size = options.size ? options.size : strcmp(options.data, "generated") == 0 ? 0 : SIZE;
+        options.batch = BATCH;
+        options.steps = 1;
+        assert_int_equal(rvk_train(context, &options, &result), cases[i].part ? RVK_USAGE : RVK_OK);
+        if (cases[i].part && !strstr(rvk_message(), cases[i].part))
+            fail_msg("%s", rvk_message());
+    }
+}
+
 /* ---- thumbnails ---- */
 
 /* Every picture of a set, as for evaluation; `training`: as for training. */
@@ -478,6 +505,7 @@ int main(void) {
         cmocka_unit_test(the_weights_do_not_depend_on_threads_or_interruptions),
         cmocka_unit_test(a_lost_device_does_not_change_the_weights),
         cmocka_unit_test(the_weights_depend_on_changes),
+        cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(thumbnails_give_the_same_evaluation),
         cmocka_unit_test(thumbnails_are_made_again),
         cmocka_unit_test(pictures_are_evaluated_and_predicted),

@@ -30,7 +30,7 @@ static enum status finish_streamed(struct dataset *out) {
 
 static enum status folder_load(const char *path, bool training, struct dataset *out) {
     TRY(source_create(path, &out->source));
-    TRY(folder_scan(out->source));
+    TRY(folder_scan(out->source, training));
     TRY(source_arrange(out->source, training));
     return finish_streamed(out);
 }

@@ -24,6 +24,7 @@ struct walk {
     struct source *source;
     const char *root;
     struct source_item item; /* what is added, but for its name */
+    bool training;           /* the part that is wanted, and of which warnings tell */
 };
 
 /* "FOLDER/NAME", free with free(); an empty folder adds nothing. */
@@ -136,6 +137,11 @@ static enum status walk_folder(struct walk *walk, const char *below, const char 
 
 /* ---- classes ---- */
 
+/* Both parts of a set are scanned for each of them; a warning for one is enough. */
+static bool is_wanted(const struct walk *walk) {
+    return walk->training == (walk->item.part == SOURCE_TRAIN || walk->item.part == SOURCE_NONE);
+}
+
 /* A folder `below` ROOT, which ends with `name`. */
 static enum status add_class(struct walk *walk, const char *below, const char *path, const char *name,
                              const struct way *way) {
@@ -146,7 +152,7 @@ static enum status add_class(struct walk *walk, const char *below, const char *p
     walk->item.class_at = (uint32_t)(strlen(below) - strlen(name));
     walk->item.class_length = (uint32_t)strlen(name);
     TRY(walk_folder(walk, below, path, &here));
-    if (walk->source->count == before)
+    if (walk->source->count == before && is_wanted(walk))
         log_warn("%s holds no pictures (.jpg, .jpeg, .png): this class is left out", path);
     return STATUS_OK;
 }
@@ -173,7 +179,7 @@ static enum status add_classes(struct walk *walk, const char *below, const char 
     enum status status = list_names(path, &names);
     for (size_t i = 0; i < names.count && status == STATUS_OK; i++)
         status = add_entry(walk, below, names.list[i], way, &outside);
-    if (outside && status == STATUS_OK)
+    if (outside && status == STATUS_OK && is_wanted(walk))
         log_warn("%s: %u pictures beside the folders of the classes are left out", path, outside);
     free_names(&names);
     return status;
@@ -193,9 +199,9 @@ static enum status add_part(struct walk *walk, const char *name, const struct wa
     return status;
 }
 
-enum status folder_scan(struct source *source) {
+enum status folder_scan(struct source *source, bool training) {
     static const char *const others[] = {"val", "validation", "test"};
-    struct walk walk = {.source = source, .root = source->path, .item = {.label = UINT32_MAX}};
+    struct walk walk = {.source = source, .root = source->path, .item = {.label = UINT32_MAX}, .training = training};
     struct way root;
     bool divided, found;
     if (!enter(source->path, NULL, &root))

@@ -95,8 +95,9 @@ CHECKED enum status source_tell_broken(struct source *source, uint32_t index);
 
 /* ---- who adds ---- */
 
-/* All pictures of class folders below `source->path`, also in train, val, validation and test there. */
-CHECKED enum status folder_scan(struct source *source);
+/* All pictures of class folders below `source->path`, also in train, val, validation and test there. Warnings are about
+ * the training part, or about the others. */
+CHECKED enum status folder_scan(struct source *source, bool training);
 
 /* Any pictures below the folder, in the order of their names, without classes. */
 CHECKED enum status folder_list(struct source *source, const char *path);
