@@ -30,7 +30,7 @@ layout(constant_id = 16) const uint STEP_COLUMNS = 1;
 layout(constant_id = 17) const uint SPACING_ROWS = 1;
 layout(constant_id = 18) const uint SPACING_COLUMNS = 1;
 #ifdef SHARE_LANES
-layout(constant_id = 19) const uint LANES = 8; // a divisor of FILTERS / 4 / FILTER_QUADS
+layout(constant_id = 19) const uint LANES = 8; // a divisor of FILTERS / 4 / FILTER_QUADS; 4, or a multiple of 4 * CHANNEL_QUADS
 #endif
 
 INPUT(0, x);
@@ -46,6 +46,8 @@ layout(push_constant) uniform Push {
     int tiles, filter_tiles; // all tiles; those side by side
     int rectangle_count;     // in all images
     int chunk_rectangles;    // rectangles of a workgroup
+    // Vec4s from a rectangle to the next: across, to the next row of them, to the next images.
+    int left_across, left_down, left_image, right_across, right_down, right_image;
 };
 
 const uint TAP_BLOCKS = (TAP_COLUMNS + TAP_BLOCK - 1u) / TAP_BLOCK, TILE_RUNS = IMAGES * TILE_ROWS * TILE_COLUMNS / RUN;
@@ -79,14 +81,19 @@ vec4 sum[SUMS]; // [tap][channel][four of filters]
 bool left_inside, right_inside; // are there such channels and filters; if not, the image is beyond the last
 int left_at[LEFT_LOADS], right_at[RIGHT_LOADS];
 
+// Image, row and column of a cell of so many rows and columns an image.
+ivec3 place(uint cell, uint rows, uint columns) {
+    uint row = cell / columns, image = IMAGES == 1u ? 0u : row / rows;
+    return ivec3(image, row - image * rows, cell % columns);
+}
+
 ivec3 left_place(uint i) {
-    uint cell = (self + i * INVOCATIONS) / LEFT_QUADS, row = cell / PATCH_COLUMNS;
-    return ivec3(row / PATCH_ROWS, row % PATCH_ROWS * SPACING_ROWS, cell % PATCH_COLUMNS * SPACING_COLUMNS);
+    uint cell = (self + i * INVOCATIONS) / LEFT_QUADS;
+    return place(cell, PATCH_ROWS, PATCH_COLUMNS) * ivec3(1, SPACING_ROWS, SPACING_COLUMNS);
 }
 
 ivec3 right_place(uint i) {
-    uint cell = (self + i * INVOCATIONS) / RIGHT_QUADS, row = cell / TILE_COLUMNS;
-    return ivec3(row / TILE_ROWS, row % TILE_ROWS, cell % TILE_COLUMNS);
+    return place((self + i * INVOCATIONS) / RIGHT_QUADS, TILE_ROWS, TILE_COLUMNS);
 }
 
 int pixel(ivec3 at, ivec2 image_size) {
@@ -97,9 +104,13 @@ bool inside(ivec3 at, ivec2 image_size) {
     return all(lessThan(uvec3(at), uvec3(images, image_size))); // as unsigned numbers, negative ones are large
 }
 
-void share(ivec3 corner) {
-    ivec3 origin = corner * ivec3(1, SCALE_ROWS * SPACING_ROWS, SCALE_COLUMNS * SPACING_COLUMNS) + ivec3(0, first);
-    int left_base = pixel(origin, size) * ((channels + 3) / 4), right_base = pixel(corner, output_size) * ((filters + 3) / 4);
+ivec3 left_origin(ivec3 corner) {
+    return corner * ivec3(1, SCALE_ROWS * SPACING_ROWS, SCALE_COLUMNS * SPACING_COLUMNS) + ivec3(0, first);
+}
+
+// Brings the rectangle at `corner`, whose first pixels are these vec4s of x and dy.
+void share(ivec3 corner, int left_base, int right_base) {
+    ivec3 origin = left_origin(corner);
     origin.x = left_inside ? origin.x : images;
     corner.x = right_inside ? corner.x : images;
     barrier();
@@ -123,21 +134,38 @@ uint left_quad(uint from, uint i) {
 
 #ifdef SHARE_LANES
 const uint LANE_LOADS = (LEFT_VALUES + LANES - 1u) / LANES;
-uint lane_from[LANE_LOADS]; // the vec4s that this lane reads, after the block's first
+uint lane_from, lane_last; // the vec4s that this lane reads first and in the last load, from the block's first one on
 #endif
 
 // What this block holds of x, from vec4 `from` on: (pixel, channel).
 void read_left(uint from, out float a[LEFT_VALUES]) {
 #ifdef SHARE_LANES
     float mine[LANE_LOADS];
-    [[unroll]] for (uint i = 0u; i < LANE_LOADS; i++)
-        mine[i] = left[from + lane_from[i]][gl_SubgroupInvocationID % 4u];
+    [[unroll]] for (uint i = 0u; i < LANE_LOADS; i++) {
+        bool whole = (i + 1u) * LANES <= LEFT_VALUES;
+        uint at = from + (whole ? lane_from + left_quad(0u, i * LANES / 4u) : lane_last);
+        mine[i] = left[at][gl_SubgroupInvocationID % 4u];
+    }
     [[unroll]] for (uint i = 0u; i < LEFT_VALUES; i++)
         a[i] = subgroupShuffle(mine[i / LANES], i % LANES);
 #else
     [[unroll]] for (uint i = 0u; i < LEFT_VALUES; i++)
         a[i] = left[left_quad(from, i / 4u)][i % 4u];
 #endif
+}
+
+// Runs of a rectangle, as (image, row, number across): that one, and from one to the next of a slice.
+const uint ACROSS = TILE_COLUMNS / RUN;
+const uvec3 STEP = uvec3(SLICES / ACROSS / TILE_ROWS, SLICES / ACROSS % TILE_ROWS, SLICES % ACROSS);
+
+uvec3 run_place(uint run) {
+    return uvec3(run / ACROSS / TILE_ROWS, run / ACROSS % TILE_ROWS, run % ACROSS);
+}
+
+// How many vec4s it lies behind the first one in what was brought of x.
+uint left_run(uvec3 run) {
+    uint row = run.x * PATCH_ROWS + run.y * SCALE_ROWS;
+    return (row * PATCH_COLUMNS + run.z * RUN * SCALE_COLUMNS) * LEFT_QUADS;
 }
 
 // Adds a run of pixels: `left_from` is the first vec4 that this block reads of x, `right_from` of dy.
@@ -164,14 +192,17 @@ void main() {
     uint channel_block = self / FILTER_BLOCKS % CHANNEL_BLOCKS, rest = self / (FILTER_BLOCKS * CHANNEL_BLOCKS);
     uint first_tap = rest % TAP_BLOCKS * TAP_BLOCK, tap_row = rest / TAP_BLOCKS % TAP_ROWS;
     uint slice = rest / (TAP_BLOCKS * TAP_ROWS);
+    uint left_first = (tap_row * STEP_ROWS * PATCH_COLUMNS + first_tap * STEP_COLUMNS) * LEFT_QUADS + channel_block;
+    uint right_first = min(slice, SLICES - 1u) * RUN * RIGHT_QUADS + filter_block;
+    uvec3 before_run = run_place(min(slice, SLICES - 1u)) - STEP; // modulo 2^32
     [[unroll]] for (uint s = 0u; s < SUMS; s++)
         sum[s] = vec4(0.0);
     int channel_quad = first_quad + int(self % LEFT_QUADS), filter_quad = first_filter_quad + int(self % RIGHT_QUADS);
     left_inside = 4 * channel_quad < channels;
     right_inside = 4 * filter_quad < filters;
 #ifdef SHARE_LANES
-    [[unroll]] for (uint i = 0u; i < LANE_LOADS; i++)
-        lane_from[i] = left_quad(0u, min(i * LANES + gl_SubgroupInvocationID, LEFT_VALUES - 1u) / 4u);
+    lane_from = left_quad(0u, gl_SubgroupInvocationID / 4u);
+    lane_last = left_quad(0u, min((LANE_LOADS - 1u) * LANES + gl_SubgroupInvocationID, LEFT_VALUES - 1u) / 4u);
 #endif
     [[unroll]] for (uint i = 0u; i < LEFT_LOADS; i++)
         left_at[i] = pixel(left_place(i), size) * ((channels + 3) / 4) + channel_quad;
@@ -183,18 +214,31 @@ void main() {
     ivec3 corner = ivec3(first_rectangle / (rectangles.x * rectangles.y), first_rectangle / rectangles.y % rectangles.x,
                          first_rectangle % rectangles.y) *
                    ivec3(IMAGES, TILE_ROWS, TILE_COLUMNS);
+    int left_base = pixel(left_origin(corner), size) * ((channels + 3) / 4);
+    int right_base = pixel(corner, output_size) * ((filters + 3) / 4);
     for (int rectangle = first_rectangle; rectangle < last; rectangle++) {
-        share(corner);
-        [[dont_unroll]] for (uint i = 0u; i < TILE_RUNS / SLICES; i++) {
-            uint run = i * SLICES + min(slice, SLICES - 1u);
-            uint column = run % (TILE_COLUMNS / RUN) * RUN, row = run / (TILE_COLUMNS / RUN);
-            row = row / TILE_ROWS * PATCH_ROWS + row % TILE_ROWS * SCALE_ROWS + tap_row * STEP_ROWS;
-            multiply((row * PATCH_COLUMNS + column * SCALE_COLUMNS + first_tap * STEP_COLUMNS) * LEFT_QUADS + channel_block,
-                     run * RUN * RIGHT_QUADS + filter_block);
+        share(corner, left_base, right_base);
+        uvec3 run = before_run;
+        uint left_from = left_first + left_run(run), right_from = right_first;
+        [[dont_unroll]] for (uint i = 0u; i < TILE_RUNS; i += SLICES) {
+            const uvec3 wrap_columns = uvec3(0u, 1u, -ACROSS), wrap_rows = uvec3(1u, -TILE_ROWS, 0u);
+            run += STEP;
+            left_from += left_run(STEP);
+            bool wraps = run.z >= ACROSS;
+            run += wraps ? wrap_columns : uvec3(0u);
+            left_from += wraps ? left_run(wrap_columns) : 0u;
+            wraps = IMAGES > 1u && run.y >= TILE_ROWS;
+            run += wraps ? wrap_rows : uvec3(0u);
+            left_from += wraps ? left_run(wrap_rows) : 0u;
+            multiply(left_from, right_from);
+            right_from += SLICES * RUN * RIGHT_QUADS;
         }
         corner.z += int(TILE_COLUMNS);
-        corner = corner.z < output_size.y ? corner : ivec3(corner.x, corner.y + int(TILE_ROWS), 0);
-        corner = corner.y < output_size.x ? corner : ivec3(corner.x + int(IMAGES), 0, 0);
+        bool row_ends = corner.z >= output_size.y, image_ends = row_ends && corner.y + int(TILE_ROWS) >= output_size.x;
+        corner = row_ends ? ivec3(corner.x, corner.y + int(TILE_ROWS), 0) : corner;
+        corner = image_ends ? ivec3(corner.x + int(IMAGES), 0, 0) : corner;
+        left_base += image_ends ? left_image : row_ends ? left_down : left_across;
+        right_base += image_ends ? right_image : row_ends ? right_down : right_across;
     }
 
     int part = chunk * int(SLICES) + int(slice), output_quads = (filters + 3) / 4;

@@ -103,22 +103,22 @@ print_table() {
             split(constants, c, ",")
             return kernel ~ /^conv2d_tile_weight/ ? c[3] * c[4] * c[5] / c[6] / c[2] : kernel ~ /^conv2d_tile/ ? c[10] : 1
         }
-        # Sums of the two loops: `outer` counts one trip of `inner`.
+        # Sums of the two loops: `outer` counts one trip of `inner`, or more where a compiler wrote them out.
         function sum(key) {
-            return number(outer, key) + (inner == outer ? 0 : (runs - 1) * number(inner, key))
+            return number(outer, key) + (inner == outer ? 0 : (runs - copies) * number(inner, key))
         }
-        function find_loops(json, loop, count, i, macs, most) {
+        function find_loops(json, loop, count, i, macs, deep) {
             count = split(substr(json, index(json, "\"loops\":")), loop, "},{")
             inner = outer = count > 1 || loop[1] ~ /macs/ ? loop[1] : substr(json, index(json, "\"hot\":"))
             for (i = 1; i <= count; i++) {
                 macs = number(loop[i], "macs")
-                if (macs > most || (macs == most && number(loop[i], "insts") > number(outer, "insts")))
+                deep = number(loop[i], "depth")
+                if (macs > number(outer, "macs") || (macs == number(outer, "macs") && deep < number(outer, "depth")))
                     outer = loop[i]
-                if (macs > most || (macs == most && number(loop[i], "insts") < number(inner, "insts")))
+                if (macs > 0 && (deep > number(inner, "depth") || number(inner, "macs") == 0))
                     inner = loop[i]
-                if (macs > most)
-                    most = macs
             }
+            copies = int(number(outer, "macs") / number(inner, "macs") + 0.5)
         }
         BEGIN {
             split(bar, want, " ")

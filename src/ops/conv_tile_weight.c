@@ -131,9 +131,11 @@ static double score(const struct mapping *map, const struct tile *tile, const st
     return pixels * map->source_channels * map->target_channels * taps / done * busy * room / cost;
 }
 
-/* Of one invocation, all in registers at once; a run of eight pixels of lanes leaves few of them on Intel. */
+/* Of one invocation, all in registers at once; a run of lanes leaves few of them on Intel. */
 static uint32_t loads_most(const struct mapping *map, const struct tile *tile) {
-    return tile->lanes && map->taps[COLUMNS] == 1 ? 4 : LOADS_MOST;
+    if (tile->lanes == 0)
+        return LOADS_MOST;
+    return map->taps[COLUMNS] == 1 ? 6 : map->scale[COLUMNS] > 1 ? 5 : 7;
 }
 
 /* Completes the tile for rectangles of about `pixels` pixels; score 0: it does not fit. */
@@ -199,6 +201,22 @@ static struct tile choose_tile(const struct mapping *map, const struct device_fa
 
 /* ---- the dispatch ---- */
 
+/*
+ * How many vec4s of an image of so many rows and columns, whose pixels have `quads`, and `step` of which are one of y,
+ * lie between a rectangle and the next one: across, where a row of rectangles ends, and where an image ends.
+ * Differences are modulo 2^32.
+ */
+static void push_steps(struct dispatch *dispatch, const struct tile *tile, const uint32_t size[2],
+                       const uint32_t step[2], uint32_t quads) {
+    uint32_t across = tile->size[COLUMNS] * step[COLUMNS] * quads;
+    uint32_t down = tile->size[ROWS] * step[ROWS] * size[COLUMNS] * quads;
+    uint32_t image = tile->images * size[ROWS] * size[COLUMNS] * quads;
+    uint32_t back_across = (tile->rectangles[COLUMNS] - 1) * across, back_down = (tile->rectangles[ROWS] - 1) * down;
+    dispatch_push(dispatch, across);
+    dispatch_push(dispatch, down - back_across);
+    dispatch_push(dispatch, image - back_across - back_down);
+}
+
 static void push_tile(struct dispatch *dispatch, const struct mapping *map, const struct tile *tile) {
     const uint32_t constants[] = {tile->invocations,   tile->slices,       tile->images,          tile->size[ROWS],
                                   tile->size[COLUMNS], tile->run,          tile->channels,        tile->filters,
@@ -224,6 +242,10 @@ static void push_tile(struct dispatch *dispatch, const struct mapping *map, cons
                              mapping_ratio(tile->rectangle_count, tile->chunks)};
     for (size_t i = 0; i < COUNT(push); i++)
         dispatch_push(dispatch, push[i]);
+    const uint32_t one[2] = {1, 1};
+    const uint32_t step[2] = {map->scale[ROWS] * map->spacing[ROWS], map->scale[COLUMNS] * map->spacing[COLUMNS]};
+    push_steps(dispatch, tile, map->source, step, conv_quads(map->source_channels));
+    push_steps(dispatch, tile, map->grid, one, conv_quads(map->target_channels));
 }
 
 static bool lower_weight(const struct call *call, const struct device_facts *facts, uint32_t lanes,
