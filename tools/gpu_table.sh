@@ -107,15 +107,19 @@ print_table() {
         function sum(key) {
             return number(outer, key) + (inner == outer ? 0 : (runs - copies) * number(inner, key))
         }
-        function find_loops(json, loop, count, i, macs, deep) {
+        # The loop with the most multiply-adds, and the shortest one that has a good part of them.
+        function find_loops(json, loop, count, i, macs, insts) {
             count = split(substr(json, index(json, "\"loops\":")), loop, "},{")
-            inner = outer = count > 1 || loop[1] ~ /macs/ ? loop[1] : substr(json, index(json, "\"hot\":"))
+            outer = count > 1 || loop[1] ~ /macs/ ? loop[1] : substr(json, index(json, "\"hot\":"))
             for (i = 1; i <= count; i++) {
-                macs = number(loop[i], "macs")
-                deep = number(loop[i], "depth")
-                if (macs > number(outer, "macs") || (macs == number(outer, "macs") && deep < number(outer, "depth")))
+                macs = number(loop[i], "macs") - number(outer, "macs")
+                if (macs > 0 || (macs == 0 && number(loop[i], "insts") > number(outer, "insts")))
                     outer = loop[i]
-                if (macs > 0 && (deep > number(inner, "depth") || number(inner, "macs") == 0))
+            }
+            inner = outer
+            for (i = 1; i <= count; i++) {
+                insts = number(loop[i], "insts")
+                if (4 * number(loop[i], "macs") >= number(outer, "macs") && insts < number(inner, "insts"))
                     inner = loop[i]
             }
             copies = int(number(outer, "macs") / number(inner, "macs") + 0.5)
