@@ -166,7 +166,9 @@ static void on_start(void *user, const struct rvk_run *run) {
 
 /* Of what is not streamed, nothing. `text` holds 32 characters; returns it. */
 static const char *describe_waited(double share, char *text) {
-    snprintf(text, 32, share > 0 ? " (waited %.0f %%)" : "", 100 * share);
+    text[0] = '\0';
+    if (share > 0)
+        snprintf(text, 32, " (waited %.0f %%)", 100 * share);
     return text;
 }
 
