@@ -62,7 +62,7 @@ $program predict --weights "$out/last.safetensors" --count 2 --pictures always
 $program predict --weights "$out/last.safetensors" --first 2 --count 8 --pictures never
 
 title "Done"
-sed -n 's/loss .*, accuracy \(.*\) on \(.*\)/Test accuracy: \1 of \2/p' "$out/eval.txt"
+sed -n 's/loss .*, accuracy \([0-9.]*\) on \([0-9]*\) images.*/Test accuracy: \1 of \2 images/p' "$out/eval.txt"
 cat <<END
 $out holds the checkpoints last.safetensors and best.safetensors, the learning curves curve.svg, the log
 as log.jsonl and log.csv, and the evaluation eval.txt. More: build/resnet-vk --help, README.md
