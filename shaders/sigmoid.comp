@@ -14,6 +14,7 @@ void main() {
         return;
     vec4 value = LOAD(x, i), e = exp(-abs(value));
     vec4 result = mix(vec4(1), e, lessThan(value, vec4(0))) / (1.0 + e);
+    result = mix(result, value, isnan(value)); // Vulkan does not say what exp makes of it
     uvec4 channel = 4u * (i % row_quads) + uvec4(0u, 1u, 2u, 3u);
     y[i] = mix(vec4(0), result, lessThan(channel, uvec4(width)));
 }
