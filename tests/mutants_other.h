@@ -64,7 +64,7 @@ static const struct listed mutants_other[] = {
     {"sigmoid", NULL, CHANNEL, "sigmoid", NULL, "/ (1.0 + e)", "/ (1.0 + e.yxzw)"},
     {"sigmoid", NULL, FACTOR, "sigmoid", NULL, "lessThan(value, vec4(0))", "lessThan(value, vec4(-0.5))"},
     {"sigmoid", NULL, HALF, "sigmoid", NULL, "exp(-abs(value))", HALF4("exp(-abs(value))")},
-    {"sigmoid", NULL, SPECIAL, "sigmoid", NULL, "e = exp(-abs(value))", "e = exp(-min(abs(value), vec4(3e4)))"},
+    {"sigmoid", NULL, SPECIAL, "sigmoid", NULL, "isnan(value)", "isinf(value)"},
     {"sigmoid_backward", NULL, TAIL, "sigmoid_backward", NULL, "i >= quads", "i + 1u >= quads"},
     {"sigmoid_backward", NULL, INDEX, "sigmoid_backward", NULL, "LOAD(dy, i)", "LOAD(dy, max(i, 1u) - 1u)"},
     {"sigmoid_backward", NULL, CHANNEL, "sigmoid_backward", NULL, "(1.0 - value)", "(1.0 - value.xywz)"},
