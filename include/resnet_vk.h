@@ -451,6 +451,14 @@ struct rvk_answer {
 enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
                              struct rvk_evaluation *evaluation, struct rvk_answer *answers);
 
+/*
+ * The same; after each batch `on_batch` hears how many images are done. No function on this model may be called from
+ * it. What it returns other than RVK_OK ends the evaluation and is returned.
+ */
+enum rvk_status rvk_evaluate_batches(struct rvk_model *model, const struct rvk_data *data, uint32_t first,
+                                     uint32_t count, enum rvk_status (*on_batch)(void *user, uint32_t done), void *user,
+                                     struct rvk_evaluation *evaluation, struct rvk_answer *answers);
+
 /* Probabilities of every class (of the model) for images [first, first + count): count x classes numbers, NaN for a
  * broken picture. Failures as above; the data set may be without classes. */
 enum rvk_status rvk_predict(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,

@@ -308,6 +308,39 @@ static void test_program(void **state) {
     expect(8, "/nonexistent/m.csv");
 }
 
+/* On a terminal a line says how far it is, and goes; elsewhere nothing does. */
+static void test_progress(void **state) {
+    (void)state;
+    char line[512];
+    snprintf(line, sizeof line, "script -qec '%s " EVAL " --batch 16 >%s/text' %s/terminal </dev/null >/dev/null 2>&1",
+             PROGRAM, folder, folder, folder);
+    assert_int_equal(run_line(line), 0);
+    const char *terminal = load("terminal");
+    assert_non_null(strstr(terminal, "\r\x1b[K16 of 96 images  "));
+    assert_non_null(strstr(terminal, " images/s  "));
+    assert_non_null(strstr(terminal, " s left\r\x1b[K"));
+    assert_null(strchr(load("text"), '\r'));
+    assert_int_equal(run(EVAL " --batch 16 2>&1 >/dev/null", folder), 0);
+    assert_null(strstr(output, " of 96 images"));
+}
+
+/* A signal ends the evaluation between two batches; what was there before stays. */
+static void test_interrupt(void **state) {
+    (void)state;
+    static const char *const signals[] = {"INT", "TERM"};
+    for (int i = 0; i < 2; i++) {
+        char line[1024];
+        snprintf(line, sizeof line,
+                 "echo old >%s/kept.html; timeout --preserve-status -s %s 2 %s " EVAL
+                 " --data generated:count=100000,classes=4,size=8 --batch 1 --html %s/kept.html --json 2>&1",
+                 folder, signals[i], PROGRAM, folder, folder);
+        assert_int_equal(run_line(line), i ? 143 : 130);
+        expect(130, "resnet-vk: stopped after ");
+        expect(130, " of 100000 images\n");
+        assert_string_equal(load("kept.html"), "old\n");
+    }
+}
+
 static int tear_down(void **state) {
     free(file_text);
     return remove_folder(state);
@@ -315,8 +348,9 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counts), cmocka_unit_test(test_csv),      cmocka_unit_test(test_page),
-        cmocka_unit_test(test_map),    cmocka_unit_test(test_mistakes), cmocka_unit_test(test_program),
+        cmocka_unit_test(test_counts),   cmocka_unit_test(test_csv),       cmocka_unit_test(test_page),
+        cmocka_unit_test(test_map),      cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_program),
+        cmocka_unit_test(test_progress), cmocka_unit_test(test_interrupt),
     };
     return cmocka_run_group_tests(tests, make_folder, tear_down);
 }

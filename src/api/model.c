@@ -252,15 +252,25 @@ static enum status make_evaluator(struct rvk_model *model, enum step_kind kind, 
     return evaluator_create(&fit, evaluator);
 }
 
+struct watcher {
+    enum rvk_status (*on_batch)(void *user, uint32_t done); /* may be NULL */
+    void *user;
+};
+
+static enum status watch(void *user, uint32_t done) {
+    const struct watcher *watcher = user;
+    return watcher->on_batch ? (enum status)watcher->on_batch(watcher->user, done) : STATUS_OK;
+}
+
 static enum status evaluate(struct rvk_model *model, const struct dataset *data, uint32_t first, uint32_t count,
-                            struct rvk_evaluation *out, struct rvk_answer *out_answers) {
+                            struct watcher *watcher, struct rvk_evaluation *out, struct rvk_answer *out_answers) {
     struct evaluation evaluation;
     struct answer *answers = NULL;
     TRY(check(model, data, first, &count, true));
     TRY(make_evaluator(model, STEP_EVALUATE, &model->evaluate));
     if (out_answers)
         TRY(memory_zeroed(count, sizeof *answers, &answers));
-    enum status status = evaluator_run(&model->evaluate, data, first, count, &evaluation, answers);
+    enum status status = evaluator_run(&model->evaluate, data, first, count, watch, watcher, &evaluation, answers);
     if (status == STATUS_OK)
         *out = (struct rvk_evaluation){evaluation.loss, evaluation.accuracy, evaluation.count};
     for (uint32_t i = 0; status == STATUS_OK && out_answers && i < count; i++)
@@ -271,16 +281,23 @@ static enum status evaluate(struct rvk_model *model, const struct dataset *data,
     return status;
 }
 
-enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
-                             struct rvk_evaluation *evaluation, struct rvk_answer *answers) {
+enum rvk_status rvk_evaluate_batches(struct rvk_model *model, const struct rvk_data *data, uint32_t first,
+                                     uint32_t count, enum rvk_status (*on_batch)(void *user, uint32_t done), void *user,
+                                     struct rvk_evaluation *evaluation, struct rvk_answer *answers) {
     struct dataset set;
+    struct watcher watcher = {on_batch, user};
     uint32_t *labels;
     api_data_for(data, &model->model.options, &set);
     enum status status = relabel(model, &set, &labels);
     if (status == STATUS_OK)
-        status = evaluate(model, &set, first, count, evaluation, answers);
+        status = evaluate(model, &set, first, count, &watcher, evaluation, answers);
     free(labels);
     return api_status(status);
+}
+
+enum rvk_status rvk_evaluate(struct rvk_model *model, const struct rvk_data *data, uint32_t first, uint32_t count,
+                             struct rvk_evaluation *evaluation, struct rvk_answer *answers) {
+    return rvk_evaluate_batches(model, data, first, count, NULL, NULL, evaluation, answers);
 }
 
 struct taker {

@@ -1,5 +1,9 @@
 /* eval: what a trained model knows: loss, accuracy, and which classes it takes for which. */
 #include "cli/eval_report.h"
+#include "cli/progress.h"
+#include "cli/stop.h"
+
+#include "base/clock.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -185,6 +189,17 @@ static enum rvk_status find_names(const struct rvk_model *model, uint32_t classe
     return report->names ? RVK_OK : cli_fail(RVK_MEMORY, "out of host memory for the names of %u classes", classes);
 }
 
+struct watch {
+    uint32_t count; /* images to evaluate */
+    uint64_t start_ns;
+};
+
+static enum rvk_status on_batch(void *user, uint32_t done) {
+    const struct watch *watch = user;
+    progress_images(done, watch->count, 1e-9 * (double)(clock_ns() - watch->start_ns));
+    return stop_asked_after(done, watch->count);
+}
+
 static enum rvk_status evaluate(struct cli *cli, struct rvk_model *model, struct eval_report *report) {
     struct rvk_data_info info = rvk_get_data_info(report->data);
     struct rvk_model_info model_info;
@@ -194,7 +209,10 @@ static enum rvk_status evaluate(struct cli *cli, struct rvk_model *model, struct
     report->answers = calloc(report->answer_count, sizeof *report->answers);
     if (!report->answers)
         return cli_fail(RVK_MEMORY, "out of host memory for %u answers", report->answer_count);
-    enum rvk_status status = rvk_evaluate(model, report->data, 0, values.count, &report->all, report->answers);
+    struct watch watch = {report->answer_count, clock_ns()};
+    enum rvk_status status =
+        rvk_evaluate_batches(model, report->data, 0, values.count, on_batch, &watch, &report->all, report->answers);
+    progress_clear();
     uint32_t right = 0;
     for (uint32_t i = 0; status == RVK_OK && i < report->answer_count; i++)
         right += report->answers[i].label < model_info.classes && report->answers[i].rank < values.top;
@@ -214,6 +232,7 @@ static enum rvk_status run(struct cli *cli) {
     struct eval_report report = {.weights = values.weights};
     if (!values.weights)
         return cli_fail(RVK_USAGE, "eval needs --weights FILE");
+    stop_install();
     if (args_source(&cli->args, "broken") != SOURCE_DEFAULT && values.reading.broken == 0)
         values.reading.broken = RVK_BROKEN_NONE;
     enum rvk_status status = rvk_load_model(cli->context, values.weights, &load, &model);

@@ -1,5 +1,6 @@
 /* resnet-vk: the table of commands, help, and the way from arguments to exit code. */
 #include "cli/cli.h"
+#include "cli/progress.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -77,8 +78,10 @@ static void print_help(const struct command *command, const struct option_group 
 
 static void print_log(void *user, bool warning, const char *message) {
     const struct common *common = user;
-    if (warning || common->verbose)
-        fprintf(stderr, "resnet-vk: %s%s\n", warning ? "warning: " : "", message);
+    if (!warning && !common->verbose)
+        return;
+    progress_clear();
+    fprintf(stderr, "resnet-vk: %s%s\n", warning ? "warning: " : "", message);
 }
 
 enum { GROUPS = 8 };

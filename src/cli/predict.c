@@ -69,14 +69,6 @@ static double seconds_of(const struct run *run) {
     return 1e-9 * (double)(clock_ns() - run->start_ns);
 }
 
-static void show_progress(const struct run *run) {
-    double seconds = seconds_of(run), rate = run->output.done / (seconds > 0 ? seconds : 1);
-    char left[32];
-    if (run->count >= PROGRESS && progress_due())
-        progress_show("%u of %u images  %.1f images/s  %s left", run->output.done, run->count, rate,
-                      cli_duration((run->count - run->output.done) / (rate > 0 ? rate : 1), left));
-}
-
 static enum rvk_status on_batch(void *user, uint32_t first, uint32_t count, const float *probabilities) {
     struct run *run = user;
     enum rvk_status status = RVK_OK;
@@ -84,10 +76,9 @@ static enum rvk_status on_batch(void *user, uint32_t first, uint32_t count, cons
     for (uint32_t i = 0; status == RVK_OK && i < count; i++)
         status = predict_output_put(&run->output, first + i, probabilities + (size_t)i * run->output.classes);
     fflush(stdout);
-    show_progress(run);
-    if (status == RVK_OK && stop_asked() != RVK_OK)
-        return cli_fail(stop_asked(), "stopped after %u of %u images", run->output.done, run->count);
-    return status;
+    if (run->count >= PROGRESS)
+        progress_images(run->output.done, run->count, seconds_of(run));
+    return status == RVK_OK ? stop_asked_after(run->output.done, run->count) : status;
 }
 
 static void print_summary(const struct run *run, double seconds, double waited) {

@@ -1,9 +1,9 @@
 #include "cli/progress.h"
 
 #include "base/clock.h"
+#include "cli/cli.h"
 
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -34,6 +34,14 @@ void progress_show(const char *format, ...) {
     fprintf(stderr, "\r\033[K%.*s", terminal_width() - 1, text);
     fflush(stderr);
     visible = true;
+}
+
+void progress_images(uint32_t done, uint32_t count, double seconds) {
+    double rate = done / (seconds > 0 ? seconds : 1);
+    char left[32];
+    if (progress_due())
+        progress_show("%u of %u images  %.1f images/s  %s left", done, count, rate,
+                      cli_duration((count - done) / (rate > 0 ? rate : 1), left));
 }
 
 void progress_clear(void) {

@@ -1,5 +1,7 @@
 #include "cli/stop.h"
 
+#include "cli/cli.h"
+
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -29,4 +31,9 @@ enum rvk_status stop_asked(void) {
     if (ferror(stdout))
         return RVK_IO;
     return caught == 0 ? RVK_OK : caught == SIGINT ? RVK_INTERRUPTED : RVK_TERMINATED;
+}
+
+enum rvk_status stop_asked_after(uint32_t done, uint32_t count) {
+    enum rvk_status status = stop_asked();
+    return status == RVK_OK ? RVK_OK : cli_fail(status, "stopped after %u of %u images", done, count);
 }

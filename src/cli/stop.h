@@ -13,4 +13,7 @@ void stop_install(void);
 /* RVK_OK: go on; RVK_INTERRUPTED or RVK_TERMINATED: a signal came; RVK_IO: stdout cannot be written. */
 enum rvk_status stop_asked(void);
 
+/* The same between batches of `count` images, of which `done` are done, with a sentence that says so. */
+enum rvk_status stop_asked_after(uint32_t done, uint32_t count);
+
 #endif

@@ -134,26 +134,29 @@ static uint32_t answer(const struct evaluator *evaluator, const uint32_t *labels
     return present;
 }
 
-static enum status evaluate(struct evaluator *evaluator, struct reader *reader, struct evaluation *evaluation,
-                            struct answer *answers) {
+static enum status evaluate(struct evaluator *evaluator, struct reader *reader, evaluator_watch *watch, void *user,
+                            struct evaluation *evaluation, struct answer *answers) {
     double loss = 0, correct = 0, penalty = 0;
     const uint32_t *labels = reader->data->labels + reader->first, *indices;
     uint32_t present = 0, count;
-    for (uint32_t done = 0; reader->first < reader->end; done += count) {
+    for (uint32_t done = 0; reader->first < reader->end;) {
         TRY(run_batch(reader, evaluator, &count, &indices));
         const float *metrics = plan_output(evaluator->plan, evaluator->step.metrics);
         loss += metrics[0], correct += metrics[1], penalty = metrics[2];
         present += answer(evaluator, labels + done, indices, count, answers ? answers + done : NULL);
+        done += count;
+        if (watch)
+            TRY(watch(user, done));
     }
     *evaluation = (struct evaluation){loss / present + penalty, correct / present, present};
     return STATUS_OK;
 }
 
 enum status evaluator_run(struct evaluator *evaluator, const struct dataset *data, uint32_t first, uint32_t count,
-                          struct evaluation *evaluation, struct answer *answers) {
+                          evaluator_watch *watch, void *user, struct evaluation *evaluation, struct answer *answers) {
     struct reader reader;
     TRY(open_reader(evaluator, data, first, count, &reader));
-    enum status status = evaluate(evaluator, &reader, evaluation, answers);
+    enum status status = evaluate(evaluator, &reader, watch, user, evaluation, answers);
     loader_destroy(reader.loader);
     return status;
 }

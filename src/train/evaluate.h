@@ -41,12 +41,17 @@ struct answer {
 /* `target` is below `classes`. Where logits are not finite, the true class counts as the last. */
 struct answer evaluate_answer(const float *logits, uint32_t classes, uint32_t target);
 
+/* Hears after each batch how many images are done. */
+typedef enum status evaluator_watch(void *user, uint32_t done);
+
 /*
  * Images [first, first + count), count >= 1, with an evaluator of STEP_EVALUATE; `answers` [count] may be NULL. Of a
- * broken picture, the best class is UINT32_MAX. STATUS_DATA when too many pictures are broken.
+ * broken picture, the best class is UINT32_MAX. What `watch` (may be NULL) returns other than STATUS_OK ends the
+ * evaluation. STATUS_DATA when too many pictures are broken.
  */
 CHECKED enum status evaluator_run(struct evaluator *evaluator, const struct dataset *data, uint32_t first,
-                                  uint32_t count, struct evaluation *evaluation, struct answer *answers);
+                                  uint32_t count, evaluator_watch *watch, void *user, struct evaluation *evaluation,
+                                  struct answer *answers);
 
 /* Takes count x classes probabilities, those of images [first, first + count); they live during the call. */
 typedef enum status evaluator_take(void *user, uint32_t first, uint32_t count, const float *probabilities);

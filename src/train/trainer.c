@@ -243,8 +243,8 @@ static enum status validate(struct trainer *trainer, struct trainer_epoch *epoch
     if (!trainer->validation_count)
         return STATUS_OK;
     struct evaluation evaluation;
-    TRY(evaluator_run(&trainer->evaluator, &trainer->training, trainer->train_count, trainer->validation_count,
-                      &evaluation, NULL));
+    TRY(evaluator_run(&trainer->evaluator, &trainer->training, trainer->train_count, trainer->validation_count, NULL,
+                      NULL, &evaluation, NULL));
     epoch->validated = true;
     epoch->validation_loss = evaluation.loss;
     epoch->validation_accuracy = evaluation.accuracy;
@@ -330,7 +330,7 @@ static bool finished(const struct trainer *trainer) {
 
 static enum status test(struct trainer *trainer) {
     struct evaluation evaluation;
-    TRY(evaluator_run(&trainer->evaluator, &trainer->test, 0, trainer->test.count, &evaluation, NULL));
+    TRY(evaluator_run(&trainer->evaluator, &trainer->test, 0, trainer->test.count, NULL, NULL, &evaluation, NULL));
     trainer->result->tested = true;
     trainer->result->test_loss = evaluation.loss;
     trainer->result->test_accuracy = evaluation.accuracy;
