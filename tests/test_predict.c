@@ -163,6 +163,46 @@ static void test_broken(void **state) {
     expect(3, "none of the 1 files exists");
 }
 
+/* ---- how they are read ---- */
+
+/* Of the four pictures in "mixed" two are broken, and the fifth is not there. */
+static void test_limit(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t broken;
+        const char *sentence;
+    } cases[] = {
+        {3, "resnet-vk: 3 of 5 pictures could not be read\n"},
+        {2, "/mixed/4.png: "},
+        {2, "; so more than 1 of 4 pictures are broken\n"},
+        {1, "; so more than 0 of 4 pictures are broken\n"},
+        {0, "resnet-vk: 1 files do not exist, more than --broken 0\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(run("predict %s/mixed /nonexistent/5.png " WEIGHTS " --batch 1 --broken %u 2>&1", folder,
+                             folder, cases[i].broken),
+                         3);
+        expect(3, cases[i].sentence);
+    }
+}
+
+/* The same lines with and without thumbnails, which are there afterwards. */
+static void test_cache(void **state) {
+    (void)state;
+    char line[256];
+    assert_int_equal(run("predict %s/shown " WEIGHTS " 2>/dev/null", folder, folder), 0);
+    char *plain = strdup(output);
+    for (int pass = 0; pass < 2; pass++) {
+        assert_int_equal(
+            run("predict %s/shown " WEIGHTS " --cache thumbnails:%s/cache 2>/dev/null", folder, folder, folder), 0);
+        assert_string_equal(output, plain);
+        snprintf(line, sizeof line, "find %s/cache -name '*.rgb' | wc -l", folder);
+        assert_int_equal(run_line(line), 0);
+        assert_int_equal(strtol(output, NULL, 10), PICTURES);
+    }
+    free(plain);
+}
+
 /* ---- lists ---- */
 
 static void test_lists(void **state) {
@@ -328,9 +368,10 @@ static void test_usage(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),     cmocka_unit_test(test_json),  cmocka_unit_test(test_broken),
-        cmocka_unit_test(test_lists),     cmocka_unit_test(test_page),  cmocka_unit_test(test_names),
-        cmocka_unit_test(test_interrupt), cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_lines), cmocka_unit_test(test_json),  cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_limit), cmocka_unit_test(test_cache), cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_page),  cmocka_unit_test(test_names), cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_usage),
     };
     return cmocka_run_group_tests(tests, set_up, remove_folder);
 }

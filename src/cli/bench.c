@@ -1,6 +1,7 @@
 /* bench: times a whole step or one op, and what the device can do at best. */
 #include "cli/cli.h"
 #include "cli/earlier.h"
+#include "cli/reading.h"
 
 #include <math.h>
 #include <string.h>
@@ -8,8 +9,8 @@
 static struct values {
     struct rvk_bench_options bench;
     bool print_plan, peak, roofline;
-    const char *compare, *data, *cache;
-    uint32_t threads;
+    const char *compare, *data;
+    struct rvk_data_options reading;
 } values;
 
 #define OPTION(type, name, field, value, initial, help, minimum, maximum)                                              \
@@ -31,8 +32,6 @@ static const struct option options[] = {
     OPTION(OPTION_FLAG, "peak", peak, NULL, NULL, "measure the device's arithmetic and memory at their best", 0, 0),
     OPTION(OPTION_FLAG, "roofline", roofline, NULL, NULL, "compare with the time that --peak would allow", 0, 0),
     OPTION(OPTION_TEXT, "data", data, "SPEC", NULL, "how fast the pictures of folder:DIR or tar:FILE are read", 0, 0),
-    OPTION(OPTION_WHOLE, "decode-threads", threads, "N", "0", "with --data; 0: one for each processor", 0, 256),
-    OPTION(OPTION_TEXT, "cache", cache, "thumbnails[:DIR]", NULL, "with --data, as in 'resnet-vk train'", 0, 0),
     OPTION(OPTION_TEXT, "compare", compare, "FILE", NULL, "compare with what an earlier bench --json wrote", 0, 0),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
@@ -50,7 +49,11 @@ static const struct option how[] = {
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
 static const struct option_group groups[] = {
-    {"What to measure", options, &values}, {"How", how, &values}, {NULL, NULL, NULL}};
+    {"What to measure", options, &values},
+    {"How", how, &values},
+    {"Reading pictures, with --data", reading_options, &values.reading},
+    {NULL, NULL, NULL},
+};
 
 /* Everything that was measured. */
 struct report {
@@ -221,11 +224,12 @@ static void print(const struct cli *cli, const struct report *report) {
 
 /* Of --phase infer as for evaluation, otherwise as for training. */
 static enum rvk_status measure_data(const struct cli *cli) {
+    reading_adapt(cli, &values.reading);
     const struct rvk_data_rate_options asked = {.size = values.bench.size,
                                                 .batch = values.bench.batch,
                                                 .seconds = values.bench.seconds,
                                                 .evaluation = strcmp(values.bench.phase, "infer") == 0,
-                                                .data = {.decode_threads = values.threads, .cache = values.cache}};
+                                                .data = values.reading};
     struct rvk_data_rate rate;
     enum rvk_status status = rvk_measure_data(values.data, &asked, &rate);
     if (status != RVK_OK)

@@ -1,6 +1,7 @@
 /* eval: what a trained model knows: loss, accuracy, and which classes it takes for which. */
 #include "cli/eval_report.h"
 #include "cli/progress.h"
+#include "cli/reading.h"
 #include "cli/stop.h"
 
 #include "base/clock.h"
@@ -27,12 +28,6 @@ static const struct option options[] = {
     OPTION(OPTION_TEXT, "model", model, "NAME", NULL, "of weights that do not say it; else it is found by names", 0, 0),
     OPTION(OPTION_CHOICE, "style", style, "torch|keras", "torch", "of such a model", 0, 0),
     OPTION(OPTION_WHOLE, "size", size, "N", "0", "height and width of its images; 0: its usual ones", 0, 4096),
-    OPTION(OPTION_WHOLE, "decode-threads", reading.decode_threads, "N", "0",
-           "that read and scale pictures; 0: one for each processor", 0, 256),
-    OPTION(OPTION_WHOLE, "broken", reading.broken, "N", NULL,
-           "broken pictures that are left out [10, or one of a hundred]", 0, 1000000),
-    OPTION(OPTION_TEXT, "cache", reading.cache, "thumbnails[:DIR]", NULL,
-           "keep scaled pictures, in the user's cache folder or DIR", 0, 0),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
 static const struct option output_options[] = {
@@ -42,7 +37,11 @@ static const struct option output_options[] = {
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
 static const struct option_group groups[] = {
-    {"What to evaluate", options, &values}, {"Output", output_options, &values}, {NULL, NULL, NULL}};
+    {"What to evaluate", options, &values},
+    {"Reading pictures", reading_options, &values.reading},
+    {"Output", output_options, &values},
+    {NULL, NULL, NULL},
+};
 
 /* ---- text ---- */
 
@@ -233,8 +232,7 @@ static enum rvk_status run(struct cli *cli) {
     if (!values.weights)
         return cli_fail(RVK_USAGE, "eval needs --weights FILE");
     stop_install();
-    if (args_source(&cli->args, "broken") != SOURCE_DEFAULT && values.reading.broken == 0)
-        values.reading.broken = RVK_BROKEN_NONE;
+    reading_adapt(cli, &values.reading);
     enum rvk_status status = rvk_load_model(cli->context, values.weights, &load, &model);
     if (status == RVK_OK && !values.data && !*rvk_model_data(model))
         status = cli_fail(RVK_USAGE, "%s does not say what it was trained on: eval needs --data SPEC", values.weights);

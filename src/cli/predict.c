@@ -2,6 +2,7 @@
 #include "cli/paths.h"
 #include "cli/predict_output.h"
 #include "cli/progress.h"
+#include "cli/reading.h"
 #include "cli/stop.h"
 
 #include "base/clock.h"
@@ -11,8 +12,9 @@
 
 static struct values {
     const char *weights, *data, *drawn, *model, *style, *list, *html;
-    uint32_t first, count, top, batch, size, decode_threads;
+    uint32_t first, count, top, batch, size;
     bool training, null;
+    struct rvk_data_options reading;
 } values;
 
 #define OPTION(type, name, field, value, initial, help, minimum, maximum)                                              \
@@ -30,8 +32,6 @@ static const struct option picture_options[] = {
            0),
     OPTION(OPTION_FLAG, "null", null, NULL, NULL, "names in the list end with a zero byte, as find -print0 has them", 0,
            0),
-    OPTION(OPTION_WHOLE, "decode-threads", decode_threads, "N", "0",
-           "that read and scale pictures; 0: one for each processor", 0, 256),
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, 0, 0},
 };
 static const struct option data_options[] = {
@@ -51,6 +51,7 @@ static const struct option_group groups[] = {
     {"The model", options, &values},
     {"Pictures", picture_options, &values},
     {"Images of a data set, without FILE and --list", data_options, &values},
+    {"Reading pictures", reading_options, &values.reading},
     {"Output", output_options, &values},
     {NULL, NULL, NULL},
 };
@@ -126,7 +127,6 @@ static enum rvk_status load(struct cli *cli, struct rvk_model **model) {
 /* ---- images of a data set ---- */
 
 static enum rvk_status predict_data(struct cli *cli) {
-    const struct rvk_data_options reading = {.decode_threads = values.decode_threads};
     struct rvk_model *model = NULL;
     struct rvk_data *data = NULL;
     values.count = values.count ? values.count : 5;
@@ -135,8 +135,8 @@ static enum rvk_status predict_data(struct cli *cli) {
         status = cli_fail(RVK_USAGE, "%s does not say what it was trained on: predict needs FILE or --data SPEC",
                           values.weights);
     if (status == RVK_OK)
-        status =
-            rvk_open_data_with(values.data ? values.data : rvk_model_data(model), values.training, &reading, &data);
+        status = rvk_open_data_with(values.data ? values.data : rvk_model_data(model), values.training, &values.reading,
+                                    &data);
     if (status == RVK_OK)
         status = predict(cli, model, data, false, 0);
     rvk_close_data(data);
@@ -154,12 +154,25 @@ static enum rvk_status find_paths(const struct cli *cli, struct paths *paths) {
     return status == RVK_OK && values.list ? paths_read(paths, values.list, values.null) : status;
 }
 
+/* Broken pictures are left out, however many, unless there is a limit; files that do not exist count among them. */
+static enum rvk_status limit_broken(uint32_t missing) {
+    uint32_t *broken = &values.reading.broken, limit = *broken == RVK_BROKEN_NONE ? 0 : *broken;
+    if (*broken == 0) {
+        *broken = RVK_BROKEN_NONE - 1;
+        return RVK_OK;
+    }
+    if (missing > limit)
+        return cli_fail(RVK_DATA, "%u files do not exist, more than --broken %u", missing, limit);
+    *broken = limit == missing ? RVK_BROKEN_NONE : limit - missing;
+    return RVK_OK;
+}
+
 static enum rvk_status predict_paths(struct cli *cli, const struct paths *paths, uint32_t missing) {
-    const struct rvk_data_options reading = {.decode_threads = values.decode_threads, .broken = UINT32_MAX - 1};
     struct rvk_model *model = NULL;
     struct rvk_data *data = NULL;
-    enum rvk_status status =
-        rvk_open_pictures((const char *const *)paths->items, (uint32_t)paths->count, &reading, &data);
+    enum rvk_status status = limit_broken(missing);
+    if (status == RVK_OK)
+        status = rvk_open_pictures((const char *const *)paths->items, (uint32_t)paths->count, &values.reading, &data);
     if (status == RVK_OK) {
         uint32_t count = rvk_get_data_info(data).count;
         if (values.first >= count)
@@ -194,6 +207,7 @@ static enum rvk_status run(struct cli *cli) {
     bool pictures = cli->args.word_count > 0 || values.list;
     if (pictures && values.data)
         return cli_fail(RVK_USAGE, "predict takes files or --data, not both");
+    reading_adapt(cli, &values.reading);
     stop_install();
     return pictures ? predict_pictures(cli) : predict_data(cli);
 }
@@ -204,7 +218,8 @@ const struct command command_predict = {
     .about =
         "FILE is a JPEG or PNG file, a folder (all pictures in it and its folders), or - for a list of such names\n"
         "on stdin. A picture that cannot be read is named and left out; the exit code is then 3, after all others\n"
-        "are done. Without FILE, images of a data set are shown with their true classes.\n\n"
+        "are done: of files any number may be broken, unless --broken says how many. Without FILE, images of a\n"
+        "data set are shown with their true classes.\n\n"
         "--json prints a line for each picture as soon as it is done, between one that says where it comes from\n"
         "and one with totals; for images of a data set it prints one object.\n",
     .words = "[FILE...]",
