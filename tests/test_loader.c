@@ -8,6 +8,7 @@
 
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "pictures.h"
 
@@ -423,6 +424,58 @@ static void thumbnails_are_made_again(void **state) {
     dataset_destroy(&cached);
 }
 
+/* In a process of its own: whether all images are the expected ones, read by threads that share the cache. */
+static bool reads_in_cache(const uint8_t *expected) {
+    char spec[300];
+    bool same = true;
+    struct dataset set = open_set("sound", 3);
+    struct loader *loader = make_loader(&set);
+    struct loader_batch batch;
+    const struct loader_pass pass = {.count = set.count, .view = {.size = SIZE}};
+    snprintf(spec, sizeof spec, "thumbnails:%s/cache", folder);
+    same = thumbnails_open(spec, &set.source->thumbnails) == STATUS_OK;
+    loader_start(loader, &pass, 0);
+    for (uint32_t done = 0; same && done < set.count; done += batch.count) {
+        same = loader_next(loader, &batch) == STATUS_OK &&
+               memcmp(batch.images, expected, (size_t)batch.count * 3 * SIZE * SIZE) == 0;
+        expected += same ? (size_t)batch.count * 3 * SIZE * SIZE : 0;
+    }
+    loader_destroy(loader);
+    dataset_destroy(&set);
+    return same && warnings[0] == 0;
+}
+
+/* Two processes that begin together on an empty cache: neither gets other images, and what they leave is sound. */
+static void processes_share_thumbnails(void **state) {
+    (void)state;
+    struct dataset plain = open_set("sound", 1);
+    uint8_t *expected = view_all(&plain, false);
+    warnings[0] = 0;
+    for (int round = 0; round < 5; round++) {
+        int gate[2], status;
+        run_in_cache("rm -rf ./*");
+        assert_int_equal(pipe(gate), 0);
+        for (int i = 0; i < 2; i++)
+            if (fork() == 0) {
+                char go;
+                close(gate[1]);
+                _exit(read(gate[0], &go, 1) == 0 && reads_in_cache(expected) ? 0 : 1);
+            }
+        close(gate[0]);
+        close(gate[1]); /* both go on here */
+        for (int i = 0; i < 2; i++) {
+            assert_true(wait(&status) > 0);
+            assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        }
+        assert_int_equal(count_entries(""), 40);
+        run_in_cache("find . -type f -exec touch -d 2001-01-01 {} +");
+        assert_true(reads_in_cache(expected));
+        assert_int_equal(count_entries("-not -newermt 2002-01-01 -name '*.rgb'"), 40); /* nothing was made again */
+    }
+    free(expected);
+    dataset_destroy(&plain);
+}
+
 /* ---- a trained model ---- */
 
 static void pictures_are_evaluated_and_predicted(void **state) {
@@ -508,6 +561,7 @@ int main(void) {
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(thumbnails_give_the_same_evaluation),
         cmocka_unit_test(thumbnails_are_made_again),
+        cmocka_unit_test(processes_share_thumbnails),
         cmocka_unit_test(pictures_are_evaluated_and_predicted),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -122,9 +122,9 @@ static json_t *pack_mean(const struct compare_mean *value) {
 static json_t *pack_network(const struct comparison *comparison, size_t index) {
     struct compare_network network;
     compare_sum_up(comparison, index, &network);
-    return json_pack("{s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "model", network.model, "trainable",
+    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "model", network.model, "trainable",
                      (json_int_t)network.trainable, "finished_runs", (json_int_t)network.tested, "seconds",
-                     network.seconds, "train_error", pack_mean(&network.train), "validation_error",
+                     cli_number(network.seconds), "train_error", pack_mean(&network.train), "validation_error",
                      pack_mean(&network.validation), "best_validation_error", pack_mean(&network.best), "test_error",
                      pack_mean(&network.test));
 }
