@@ -11,7 +11,7 @@ void main() {
     if (i >= count)
         return;
     Place p = place(i);
-    uvec3 r = window(vertical, p.row), c = window(horizontal, p.column);
+    uvec2 r = window(vertical, p.row), c = window(horizontal, p.column);
     vec4 largest = vec4(uintBitsToFloat(0xff800000)); // minus infinity
     for (uint row = r.x; row < r.y; row++)
         for (uint column = c.x; column < c.y; column++) {

@@ -9,7 +9,7 @@ INPUT(1, dy);
 OUTPUT(2, dx);
 
 // Pixel number of the largest element in a window.
-uvec4 find_largest(Place p, uvec3 r, uvec3 c) {
+uvec4 find_largest(Place p, uvec2 r, uvec2 c) {
     vec4 largest = LOAD(x, input_index(p, r.x, c.x));
     uvec4 best = uvec4(r.x * horizontal.size + c.x);
     for (uint row = r.x; row < r.y; row++)

@@ -1,4 +1,4 @@
-// Geometry that the pooling kernels share; src/ops/pool.c writes the push words.
+// Geometry that the kernels of max_pool share; src/ops/pool.c writes the push words.
 #include "tensor.glsl"
 #include "divide.glsl"
 
@@ -6,7 +6,7 @@ layout(local_size_x = 64) in;
 
 struct Axis {
     uint size, pooled; // pixels of the input and of the output
-    uint kernel, before, after; // window and padding
+    uint kernel, before; // window, and padding in front of the image
     Divisor stride;
 };
 
@@ -14,27 +14,13 @@ layout(push_constant) uniform Push {
     uint count; // vec4 of the tensor that is written
     Divisor quads, columns, rows; // its vec4 of a pixel, its width and height
     Axis vertical, horizontal;
-    uint include_pad;
 };
+#include "place.glsl"
 
-struct Place { uint quad, column, row, image; };
-
-// Where vec4 number i of the written tensor lies.
-Place place(uint i) {
-    Place p;
-    uint pixel = divide(i, quads), line = divide(pixel, columns);
-    p.quad = i - pixel * quads.value;
-    p.column = pixel - line * columns.value;
-    p.image = divide(line, rows);
-    p.row = line - p.image * rows.value;
-    return p;
-}
-
-// Pixels [x, y) of the input in window `index`; z: its length with padding.
-uvec3 window(Axis axis, uint index) {
+// Pixels [x, y) of the input in window `index`.
+uvec2 window(Axis axis, uint index) {
     int first = int(index * axis.stride.value) - int(axis.before);
-    int last = min(first + int(axis.kernel), int(axis.size + axis.after));
-    return uvec3(max(first, 0), min(last, int(axis.size)), last - first);
+    return uvec2(max(first, 0), min(first + int(axis.kernel), int(axis.size)));
 }
 
 // Windows [x, y) that cover a pixel of the input.
@@ -50,8 +36,4 @@ uint input_index(Place p, uint row, uint column) {
 
 uint output_index(Place p, uint row, uint column) {
     return ((p.image * vertical.pooled + row) * horizontal.pooled + column) * quads.value + p.quad;
-}
-
-float window_divisor(uvec3 r, uvec3 c) {
-    return float(include_pad != 0 ? r.z * c.z : (r.y - r.x) * (c.y - c.x));
 }

@@ -261,6 +261,22 @@ static inline void run_gemm(struct runner *runner, const struct runner_node *nod
     }
 }
 
+/* Matrices [rows,columns] times each plane of the other operand, from whichever side they stand. */
+static inline void run_matmul(struct runner *runner, const struct runner_node *node, struct array *in[]) {
+    const struct array *a = in[0], *b = in[1], *planes = a->rank == 4 ? a : b;
+    int64_t rows = a->d[a->rank - 2], inner = a->d[a->rank - 1], columns = b->d[b->rank - 1];
+    assert_int_equal(b->d[b->rank - 2], inner);
+    int64_t d[4] = {planes->d[0], planes->d[1], rows, columns};
+    double *out = runner_add(runner, node->out, 4, d)->values;
+    FOR(p, d[0] * d[1]) FOR(r, rows) FOR(s, columns) {
+        const double *left = a->values + (a->rank == 4 ? p * rows * inner : 0) + r * inner;
+        const double *right = b->values + (b->rank == 4 ? p * inner * columns : 0) + s;
+        double sum = 0;
+        FOR(i, inner) sum += left[i] * right[i * columns];
+        *out++ = sum;
+    }
+}
+
 static inline void run_flatten(struct runner *runner, const struct runner_node *node, struct array *in[]) {
     int64_t d[2] = {in[0]->d[0], (int64_t)array_count(in[0]) / in[0]->d[0]};
     struct array *out = runner_add(runner, node->out, 2, d);
@@ -316,7 +332,7 @@ static const struct {
     int least, most; /* operands */
     void (*run)(struct runner *runner, const struct runner_node *node, struct array *in[]);
 } runner_operators[] = {
-    {"Conv", 2, 3, run_conv},    {"MaxPool", 1, 1, run_pool},     {"AveragePool", 1, 1, run_pool},
+    {"Conv", 2, 3, run_conv},    {"MaxPool", 1, 1, run_pool},     {"MatMul", 2, 2, run_matmul},
     {"Gemm", 3, 3, run_gemm},    {"Flatten", 1, 1, run_flatten},  {"GlobalAveragePool", 1, 1, run_pool},
     {"Add", 2, 2, run_elements}, {"Mul", 2, 2, run_elements},     {"Relu", 1, 1, run_elements},
     {"Pad", 2, 2, run_pad},      {"Sigmoid", 1, 1, run_elements}, {"BatchNormalization", 5, 5, run_batch_norm},

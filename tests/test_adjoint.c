@@ -65,7 +65,7 @@ static const struct mutant mutants[] = {
     {"dense", "dense_backward_weight", NULL, "n < images", "n + 1u < images"},
     {"max_pool", "max_pool", NULL, "uintBitsToFloat(0xff800000)", "0.0"},
     {"max_pool", "max_pool_backward", NULL, "greaterThan(", "lessThan("},
-    {"average_pool", "average_pool_backward", "pool.glsl", "last < axis.kernel", "last <= axis.kernel"},
+    {"adaptive_average_pool", "adaptive_average_pool_backward", NULL, "row < r.y", "row + 1u < r.y"},
     {"global_average_pool", "global_average_pool", NULL, "float(pixels)", "float(pixels + 1u)"},
     {"relu", "relu_backward", NULL, "greaterThan(", "lessThan("},
     {"shortcut_pad", "shortcut_pad_backward", NULL, "taken ? channels", "true ? channels"},

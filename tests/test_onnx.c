@@ -162,6 +162,7 @@ static void logits_are_the_networks(void **state) {
         {.name = "resnext50_32x4d", .height = 32, .width = 32, .classes = 9},
         {.name = "vgg16c_bn", .height = 32, .width = 32, .filters = 4},
         {.name = "vgg11", .height = 224, .width = 224, .filters = 1, .classes = 5},
+        {.name = "vgg11", .height = 64, .width = 352, .filters = 1, .classes = 5},
     };
     for (size_t i = 0; i < COUNT(networks); i++) {
         struct model model = create(networks[i]);

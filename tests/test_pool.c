@@ -33,14 +33,13 @@ static void windows_follow_the_rules(void **state) {
                   shape4(1, 1, 2, 1));
     assert_output("max_pool", "x=1x1x4x1 kernel_w=3 stride_w=4 pad_right=2 ceil_mode=1", x, (const double[]){3},
                   shape4(1, 1, 1, 1));
-    /* Padding counts, or not; what a ceiling window has past the padding never does. */
-    assert_output("average_pool", "x=1x1x7x1 kernel_w=4 stride_w=4 pad_left=2 ceil_mode=1", x,
-                  (const double[]){3.0 / 4, 18.0 / 4, 7}, shape4(1, 1, 3, 1));
-    assert_output("average_pool", "x=1x1x7x1 kernel_w=4 stride_w=4 pad_left=2 pad_right=1 ceil_mode=1", x,
-                  (const double[]){3.0 / 4, 18.0 / 4, 7.0 / 2}, shape4(1, 1, 3, 1));
-    assert_output("average_pool",
-                  "x=1x1x7x1 kernel_w=4 stride_w=4 pad_left=2 pad_right=1 ceil_mode=1 count_include_pad=0", x,
-                  (const double[]){3.0 / 2, 18.0 / 4, 7}, shape4(1, 1, 3, 1));
+    /* PyTorch's example: windows overlap where the sizes do not divide, and repeat pixels where there are more of them.
+     */
+    assert_output("adaptive_average_pool", "x=1x1x7x1 w=3", x, (const double[]){2, 4, 6}, shape4(1, 1, 3, 1));
+    assert_output("adaptive_average_pool", "x=1x1x7x1 w=5", x, (const double[]){1.5, 2.5, 4, 5.5, 6.5},
+                  shape4(1, 1, 5, 1));
+    assert_output("adaptive_average_pool", "x=1x2x1x1 h=7", x, (const double[]){1, 1, 1, 1.5, 2, 2, 2},
+                  shape4(1, 7, 1, 1));
     assert_output("global_average_pool", "x=1x1x7x1", x, (const double[]){4}, shape4(1, 1, 1, 1));
 }
 
@@ -87,10 +86,11 @@ static void bad_geometry_is_refused(void **state) {
     assert_refused("max_pool", "x=1x4x4x1 kernel_h=2 pad_top=2", "pad_top is 2; it must be a whole number from 0 to 1");
     assert_refused("max_pool", "x=1x4x4x1 stride_w=0", "stride_w is 0");
     assert_refused("max_pool", "x=1x4x4x1 kernel_h=1.5", "kernel_h is 1.5");
-    assert_refused("average_pool", "x=1x4x4x1 kernel_h=7 pad_top=1",
-                   "kernel_h is 7, but the input with its padding has 5");
-    assert_refused("average_pool_backward", "dy=1x2x2x1 h=4 w=5 kernel_h=2 kernel_w=2 stride_h=2",
+    assert_refused("max_pool", "x=1x4x4x1 kernel_h=7 pad_top=1", "kernel_h is 7, but the input with its padding has 5");
+    assert_refused("max_pool_backward", "x=1x4x5x1 dy=1x2x2x1 kernel_h=2 kernel_w=2 stride_h=2",
                    "dy is 1x2x2x1, but pooling gives 1x2x4x1");
+    assert_refused("adaptive_average_pool", "x=1x4x5x1 h=0", "h is 0; beside 4 it must be a whole number");
+    assert_refused("adaptive_average_pool", "x=1x4x32767x1 w=65536", "w is 65536; beside 32767");
     assert_refused("global_average_pool_backward", "dy=1x2x1x1 h=4 w=5", "dy is 1x2x1x1");
     assert_refused("shortcut_pad", "x=1x4x4x4 before=-1", "before is -1");
     assert_refused("shortcut_pad_backward", "dy=1x2x2x4 h=4 w=4 before=2 after=2",
@@ -102,8 +102,8 @@ static void lowerings_fit_the_weakest_device(void **state) {
     (void)state;
     static const char *const ops[] = {"max_pool",
                                       "max_pool_backward",
-                                      "average_pool",
-                                      "average_pool_backward",
+                                      "adaptive_average_pool",
+                                      "adaptive_average_pool_backward",
                                       "global_average_pool",
                                       "global_average_pool_backward",
                                       "shortcut_pad",
@@ -116,7 +116,7 @@ static void lowerings_fit_the_weakest_device(void **state) {
 static void loops_too_long_are_not_offered(void **state) {
     (void)state;
     static const char *const lines[][2] = {{"max_pool", "x=1x300x300x1 kernel_h=300 kernel_w=300"},
-                                           {"average_pool", "x=1x300x300x1 kernel_h=300 kernel_w=300"},
+                                           {"adaptive_average_pool", "x=1x300x300x1"},
                                            {"global_average_pool", "x=1x1024x1024x1"}};
     for (size_t i = 0; i < COUNT(lines); i++) {
         struct graph graph;

@@ -3,12 +3,24 @@
 
 #include <stdio.h>
 
+/* Every stage halves the image. */
+static bool large_enough(const struct model *model) {
+    uint32_t least = 1;
+    for (int stage = 0; stage < MODEL_STAGES && model->blocks[stage]; stage++)
+        least *= 2;
+    return model->options.height >= least && model->options.width >= least;
+}
+
 /* Convolutions and maxima; the layers are numbered through, activations and poolings included. */
 static tensor_id features(struct builder *builder, tensor_id x) {
     static const uint32_t widths[MODEL_STAGES] = {1, 2, 4, 8, 8};
     const struct model *model = builder->model;
     uint32_t layer = 0;
     char name[16], norm[16];
+    if (!large_enough(model))
+        return graph_fail(builder->graph, STATUS_USAGE,
+                          "images of %ux%u pixels are too small for %s, whose stages halve them", model->options.height,
+                          model->options.width, model->name);
     snprintf(builder->prefix, sizeof builder->prefix, "features.");
     for (int stage = 0; stage < MODEL_STAGES && model->blocks[stage]; stage++, builder->group++) {
         graph_segment(builder->graph, true);
@@ -28,26 +40,19 @@ static tensor_id features(struct builder *builder, tensor_id x) {
     return x;
 }
 
-/* Means of equal parts, so that size x size of them remain. */
-static tensor_id shrink(struct builder *builder, tensor_id x, uint32_t size) {
+/* The head takes 7 x 7 pixels: means of as many windows, for images of other sizes than 224 x 224. */
+static tensor_id shrink(struct builder *builder, tensor_id x) {
+    enum { SIZE = 7 };
     struct shape shape = graph_shape(builder->graph, x);
-    const struct model_options *image = &builder->model->options;
-    uint32_t h = shape.d[H] / size, w = shape.d[W] / size;
-    if (shape.d[H] % size || shape.d[W] % size)
-        return graph_fail(builder->graph, STATUS_USAGE,
-                          "%s takes images whose height and width are multiples of %u, not %ux%u (for small images "
-                          "there are vgg16c and vgg19c)",
-                          builder->model->name, 32 * size, image->height, image->width);
-    if (h == 1 && w == 1)
+    if (shape.d[H] == SIZE && shape.d[W] == SIZE)
         return x;
     graph_scope(builder->graph, "avgpool");
-    return graph_apply(builder->graph, "average_pool", OPERANDS(x),
-                       ATTRIBUTES({"kernel_h", h}, {"kernel_w", w}, {"stride_h", h}, {"stride_w", w}));
+    return graph_apply(builder->graph, "adaptive_average_pool", OPERANDS(x), ATTRIBUTES({"h", SIZE}, {"w", SIZE}));
 }
 
 tensor_id vgg_forward(struct builder *builder, tensor_id x) {
-    enum { PARTS = 7, HIDDEN = 4096 };
-    x = shrink(builder, features(builder, x), PARTS);
+    enum { HIDDEN = 4096 };
+    x = shrink(builder, features(builder, x));
     x = layer_dense_image(builder, x, "classifier.0", HIDDEN, true);
     x = layer_dropout(builder, x, "classifier.2", 0);
     x = layer_relu(builder, layer_dense(builder, x, "classifier.3", HIDDEN), "classifier.4");

@@ -1,8 +1,7 @@
 /*
- * pool: max_pool and average_pool over windows, with padding on each side and the floor or ceiling rule for the size,
- * as PyTorch has them (ceil_mode: a last window that would start past the input and its left padding is left out);
- * global_average_pool over whole images; and their backward ops, which gather: each input pixel looks at the windows
- * that cover it.
+ * max_pool over windows, with padding on each side and the floor or ceiling rule for the size, as PyTorch has it
+ * (ceil_mode: a last window that would start past the input and its left padding is left out); and its backward op,
+ * which gathers: each input pixel looks at the windows that cover it.
  */
 #include "base/memory.h"
 #include "base/random.h"
@@ -13,32 +12,23 @@
 
 /* One axis. */
 struct axis {
-    uint32_t in, out, kernel, stride, before, after; /* before, after: padding */
+    uint32_t in, out, kernel, stride, before; /* before: padding */
 };
 
 struct pool {
     struct axis h, w;
     uint32_t images, channels;
-    bool include_pad;
 };
 
-/* Pixels [first, last) of the input that window `index` covers; `padded`: its length with padding. */
+/* Pixels [first, last) of the input that a window covers. */
 struct window {
-    uint32_t first, last, padded;
+    uint32_t first, last;
 };
 
 static struct window window_at(const struct axis *axis, uint32_t index) {
     int64_t first = (int64_t)index * axis->stride - axis->before;
-    int64_t last = MIN(first + axis->kernel, (int64_t)axis->in + axis->after);
-    return (struct window){.first = (uint32_t)MAX(first, 0),
-                           .last = (uint32_t)MIN(last, (int64_t)axis->in),
-                           .padded = (uint32_t)(last - first)};
-}
-
-static double window_divisor(const struct pool *pool, struct window rows, struct window columns) {
-    if (pool->include_pad)
-        return (double)rows.padded * columns.padded;
-    return (double)(rows.last - rows.first) * (columns.last - columns.first);
+    int64_t last = MIN(first + axis->kernel, (int64_t)axis->in);
+    return (struct window){.first = (uint32_t)MAX(first, 0), .last = (uint32_t)last};
 }
 
 static enum status read_number(const struct call *call, const char *name, double least, double most, uint32_t *out) {
@@ -51,12 +41,13 @@ static enum status read_number(const struct call *call, const char *name, double
 
 /* Reads the four attributes of an axis and finds its output size. */
 static enum status read_axis(const struct call *call, const char *const names[4], uint32_t in, struct axis *axis) {
+    uint32_t after = 0;
     axis->in = in;
     TRY(read_number(call, names[0], 1, 65535, &axis->kernel));
     TRY(read_number(call, names[1], 1, 65535, &axis->stride));
     TRY(read_number(call, names[2], 0, axis->kernel - 1, &axis->before));
-    TRY(read_number(call, names[3], 0, axis->kernel - 1, &axis->after));
-    uint64_t padded = (uint64_t)in + axis->before + axis->after, ceiling = attr(call, "ceil_mode") != 0;
+    TRY(read_number(call, names[3], 0, axis->kernel - 1, &after));
+    uint64_t padded = (uint64_t)in + axis->before + after, ceiling = attr(call, "ceil_mode") != 0;
     if (padded < axis->kernel)
         return fail(STATUS_USAGE, "%s is %u, but the input with its padding has %llu", names[0], axis->kernel,
                     (unsigned long long)padded);
@@ -70,9 +61,7 @@ static enum status read_axis(const struct call *call, const char *const names[4]
 static enum status read_pool(const struct call *call, struct shape in, struct pool *pool) {
     static const char *const rows[] = {"kernel_h", "stride_h", "pad_top", "pad_bottom"};
     static const char *const columns[] = {"kernel_w", "stride_w", "pad_left", "pad_right"};
-    *pool = (struct pool){.images = in.d[N], .channels = in.d[C], .include_pad = true};
-    if (op_attribute_index(call->op, "count_include_pad") >= 0)
-        pool->include_pad = attr(call, "count_include_pad") != 0;
+    *pool = (struct pool){.images = in.d[N], .channels = in.d[C]};
     TRY(read_axis(call, rows, in.d[H], &pool->h));
     return read_axis(call, columns, in.d[W], &pool->w);
 }
@@ -123,10 +112,8 @@ static void push_pool(struct dispatch *dispatch, const struct pool *pool, const 
         dispatch_push(dispatch, axes[i]->out);
         dispatch_push(dispatch, axes[i]->kernel);
         dispatch_push(dispatch, axes[i]->before);
-        dispatch_push(dispatch, axes[i]->after);
         dispatch_push_divisor(dispatch, axes[i]->stride);
     }
-    dispatch_push(dispatch, pool->include_pad);
     dispatch_linear(dispatch, count, 64);
 }
 
@@ -212,22 +199,13 @@ static bool max_lower(const struct call *call, const struct device_facts *facts,
     return add_pool(call, facts, lowering, "max_pool", &pool, 1, window_area(&pool));
 }
 
-/* Both windows ops: a node of the backward op with the attributes of the forward op, `extra` ones at the end. */
-static tensor_id apply_backward(struct graph *graph, const struct node *node, const char *op, const tensor_id inputs[],
-                                const struct attribute extra[2]) {
-    struct attribute attributes[OP_ATTRIBUTES + 1] = {{NULL, 0}};
-    int count = op_attribute_count(node->op);
-    for (int i = 0; i < count; i++)
-        attributes[i] = (struct attribute){node->op->attributes[i].name, node->attribute[i]};
-    for (int i = 0; extra && i < 2; i++)
-        attributes[count + i] = extra[i];
-    return graph_apply(graph, op, inputs, attributes);
-}
-
 static void max_gradient(struct graph *graph, const struct node *node, const tensor_id dout[], const bool need[],
                          tensor_id din[]) {
     (void)need;
-    din[0] = apply_backward(graph, node, "max_pool_backward", OPERANDS(node->in[0], dout[0]), NULL);
+    struct attribute attributes[OP_ATTRIBUTES + 1] = {{NULL, 0}};
+    for (int i = 0; i < op_attribute_count(node->op); i++)
+        attributes[i] = (struct attribute){node->op->attributes[i].name, node->attribute[i]};
+    din[0] = graph_apply(graph, "max_pool_backward", OPERANDS(node->in[0], dout[0]), attributes);
 }
 
 #define WINDOW_ATTRIBUTES                                                                                              \
@@ -335,164 +313,4 @@ const struct op op_max_pool_backward = {
     .forms = {{"plain", max_backward_lower}},
     .sample = max_backward_sample,
     .cases = max_backward_cases,
-};
-
-/* ---- average_pool ---- */
-
-static void visit_average(const struct pool *pool, struct shape in, uint64_t image_base, struct window rows,
-                          struct window columns, uint32_t channel, uint64_t y, void *user) {
-    struct values *values = user;
-    double sum = 0, absolute = 0, divisor = window_divisor(pool, rows, columns);
-    for (uint32_t r = rows.first; r < rows.last; r++)
-        for (uint32_t c = columns.first; c < columns.last; c++) {
-            double x = values->x[image_base + pixel_index(in, 0, r, c) + channel];
-            sum += x;
-            absolute += fabs(x);
-        }
-    values->out[y] = sum / divisor;
-    values->bound[y] = bound_sum((double)pool->h.kernel * pool->w.kernel, absolute / divisor, values->out[y]);
-}
-
-static void average_reference(const struct call *call, const double *const in[], double *const out[],
-                              double *const bound[]) {
-    struct pool pool = pool_of(call, call->in[0]->shape);
-    for_windows(&pool, call->in[0]->shape, visit_average,
-                &(struct values){.x = in[0], .out = out[0], .bound = bound[0]});
-}
-
-static bool average_lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    struct pool pool = pool_of(call, call->in[0]->shape);
-    return add_pool(call, facts, lowering, "average_pool", &pool, 1, window_area(&pool));
-}
-
-static void average_gradient(struct graph *graph, const struct node *node, const tensor_id dout[], const bool need[],
-                             tensor_id din[]) {
-    (void)need;
-    struct shape in = graph_shape(graph, node->in[0]);
-    din[0] = apply_backward(graph, node, "average_pool_backward", OPERANDS(dout[0]),
-                            (struct attribute[]){{"h", in.d[H]}, {"w", in.d[W]}});
-}
-
-static bool power_of_two(uint64_t value) {
-    return (value & (value - 1)) == 0;
-}
-
-/* Quotients are exact when every divisor is a power of two. */
-static bool exact_divisors(const struct pool *pool) {
-    for (uint32_t i = 0; i < pool->h.out; i++)
-        for (uint32_t j = 0; j < pool->w.out; j++)
-            if (!power_of_two((uint64_t)window_divisor(pool, window_at(&pool->h, i), window_at(&pool->w, j))))
-                return false;
-    return true;
-}
-
-static bool average_has_exact(const struct call *call) {
-    struct pool pool = pool_of(call, call->in[0]->shape);
-    return exact_divisors(&pool);
-}
-
-static const char *const average_cases[] = {
-    "x=2x8x8x16 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2",
-    "x=1x7x9x3 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2 ceil_mode=1 count_include_pad=0",
-    "x=1x7x7x5 kernel_h=4 kernel_w=2 stride_h=2 stride_w=1 pad_top=1 pad_left=1",
-    "x=3x6x5x17 kernel_h=3 kernel_w=2 stride_h=1 stride_w=3 pad_top=2 pad_right=1 ceil_mode=1",
-    "x=3x6x5x17 kernel_h=3 kernel_w=2 stride_h=1 stride_w=3 pad_top=2 pad_right=1 ceil_mode=1 count_include_pad=0",
-    "x=1x1x1x1 kernel_h=2 kernel_w=2 pad_bottom=1 pad_right=1",
-    "x=1x5x11x64 kernel_h=5 kernel_w=4 stride_h=4 stride_w=2 pad_bottom=3 pad_left=2 ceil_mode=1",
-    "+x=2x112x112x64 kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1",
-    "+x=3x1800x1800x1 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2",
-    NULL};
-
-static const char *const average_adjoint_cases[] = {
-    "x=2x22x18x17 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2",
-    "+x=8x56x56x256 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2",
-    "+x=8x57x57x64 kernel_h=4 kernel_w=4 stride_h=2 stride_w=2 pad_top=1 pad_left=2", NULL};
-
-const struct op op_average_pool = {
-    .name = "average_pool",
-    .inputs = {"x"},
-    .outputs = {"y"},
-    .attributes = {WINDOW_ATTRIBUTES, {"count_include_pad", 1}},
-    .infer = infer,
-    .reference = average_reference,
-    .by_image = 1u << 0,
-    .forms = {{"plain", average_lower}},
-    .gradient = average_gradient,
-    .has_exact = average_has_exact,
-    .cases = average_cases,
-    .homogeneous = {1u << 0},
-    .adjoint = average_adjoint_cases,
-};
-
-/* The shape of the input whose pooling gave dy. */
-static struct shape unpooled_shape(const struct call *call) {
-    struct shape dy = call->in[0]->shape;
-    return shape4(dy.d[N], attr_u(call, "h"), attr_u(call, "w"), dy.d[C]);
-}
-
-static enum status check_unpooled(const struct call *call) {
-    uint32_t unused;
-    TRY(read_number(call, "h", 1, 0x1p31, &unused));
-    return read_number(call, "w", 1, 0x1p31, &unused);
-}
-
-static enum status average_backward_infer(const struct call *call, struct tensor out[]) {
-    TRY(check_unpooled(call));
-    return infer_backward(call, unpooled_shape(call), call->in[0]->shape, out);
-}
-
-static void visit_average_backward(const struct pool *pool, struct shape in, uint64_t image_base, struct window rows,
-                                   struct window columns, uint32_t channel, uint64_t y, void *user) {
-    struct values *values = user;
-    double share = values->dy[y] / window_divisor(pool, rows, columns);
-    for (uint32_t r = rows.first; r < rows.last; r++)
-        for (uint32_t c = columns.first; c < columns.last; c++) {
-            values->out[image_base + pixel_index(in, 0, r, c) + channel] += share;
-            values->terms[image_base + pixel_index(in, 0, r, c) + channel] += fabs(share);
-        }
-}
-
-static void average_backward_reference(const struct call *call, const double *const in[], double *const out[],
-                                       double *const bound[]) {
-    struct pool pool = pool_of(call, unpooled_shape(call));
-    gather_reference(&pool, unpooled_shape(call), visit_average_backward,
-                     &(struct values){.dy = in[0], .out = out[0], .bound = bound[0]});
-}
-
-static bool average_backward_lower(const struct call *call, const struct device_facts *facts,
-                                   struct lowering *lowering) {
-    struct pool pool = pool_of(call, unpooled_shape(call));
-    return add_pool(call, facts, lowering, "average_pool_backward", &pool, 1,
-                    covering(&pool.h) * (1 + covering(&pool.w)));
-}
-
-static bool average_backward_has_exact(const struct call *call) {
-    struct pool pool = pool_of(call, unpooled_shape(call));
-    return exact_divisors(&pool);
-}
-
-static const char *const average_backward_cases[] = {
-    "dy=2x4x4x16 h=8 w=8 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2",
-    "dy=1x4x5x3 h=7 w=9 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2 ceil_mode=1 count_include_pad=0",
-    "dy=1x3x7x5 h=7 w=7 kernel_h=4 kernel_w=2 stride_h=2 stride_w=1 pad_top=1 pad_left=1",
-    "dy=3x6x2x17 h=6 w=5 kernel_h=3 kernel_w=2 stride_h=1 stride_w=3 pad_top=2 pad_right=1 ceil_mode=1",
-    "dy=3x6x2x17 h=6 w=5 kernel_h=3 kernel_w=2 stride_h=1 stride_w=3 pad_top=2 pad_right=1 ceil_mode=1 "
-    "count_include_pad=0",
-    "dy=1x1x1x1 h=1 w=1 kernel_h=2 kernel_w=2 pad_bottom=1 pad_right=1",
-    "+dy=2x56x56x64 h=112 w=112 kernel_h=3 kernel_w=3 stride_h=2 stride_w=2 pad_top=1 pad_bottom=1 pad_left=1 "
-    "pad_right=1",
-    "+dy=3x900x900x1 h=1800 w=1800 kernel_h=2 kernel_w=2 stride_h=2 stride_w=2",
-    NULL};
-
-const struct op op_average_pool_backward = {
-    .name = "average_pool_backward",
-    .inputs = {"dy"},
-    .outputs = {"dx"},
-    .attributes = {WINDOW_ATTRIBUTES, {"count_include_pad", 1}, {"h", 1}, {"w", 1}},
-    .infer = average_backward_infer,
-    .reference = average_backward_reference,
-    .by_image = 1u << 0,
-    .forms = {{"plain", average_backward_lower}},
-    .has_exact = average_backward_has_exact,
-    .cases = average_backward_cases,
 };

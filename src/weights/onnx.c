@@ -298,23 +298,50 @@ static void batch_norm(struct exporter *exporter, const struct node *node) {
     tail(exporter, node, RESIDUAL);
 }
 
-static void windows(struct exporter *exporter, const struct node *node, const char *type) {
-    begin(exporter, node, type);
+static void max_pool(struct exporter *exporter, const struct node *node) {
+    begin(exporter, node, "MaxPool");
     input(exporter, node->in[0]);
     partial(exporter, node, NODE_OUTPUT, 0);
     INTEGERS(exporter, "kernel_shape", whole(node, "kernel_h"), whole(node, "kernel_w"));
     padding(exporter, node);
     integer(exporter, "ceil_mode", whole(node, "ceil_mode"));
-}
-
-static void max_pool(struct exporter *exporter, const struct node *node) {
-    windows(exporter, node, "MaxPool");
     end(exporter);
 }
 
-static void average_pool(struct exporter *exporter, const struct node *node) {
-    windows(exporter, node, "AveragePool");
-    integer(exporter, "count_include_pad", whole(node, "count_include_pad"));
+/* The constant NAME [rows,columns] as an input: means(rows, columns)[i][j] is what element j of `columns` has in mean i
+ * of `rows`, or, transposed, that of element i in mean j. */
+static void input_means(struct exporter *exporter, const struct node *node, const char *name, uint32_t means,
+                        uint32_t elements, bool transposed) {
+    char text[NAME_LENGTH];
+    struct shape shape = {.d = {[KI] = transposed ? elements : means, [KO] = transposed ? means : elements}};
+    double *dense;
+    snprintf(text, sizeof text, "%s.%s", node->scope, name);
+    protobuf_text(&exporter->node, NODE_INPUT, text);
+    shape.d[KH] = shape.d[KW] = 1;
+    enum status status = memory_zeroed((size_t)means * elements, sizeof *dense, &dense);
+    for (uint32_t i = 0; status == STATUS_OK && i < means; i++) {
+        uint64_t first = (uint64_t)i * elements / means, last = ceil_div((uint64_t)(i + 1) * elements, means);
+        for (uint64_t j = first; j < last; j++)
+            dense[transposed ? j * means + i : i * elements + j] = 1.0 / (double)(last - first);
+    }
+    if (status == STATUS_OK)
+        status = add_floats(exporter, text, shape, LAYOUT_MATRIX, dense);
+    free(dense);
+    keep(exporter, status);
+}
+
+/* The operator set has no such pooling: a mean of means, each a product with a matrix. */
+static void adaptive_average_pool(struct exporter *exporter, const struct node *node) {
+    struct shape x = exporter->graph.tensors[node->in[0]].shape, y = exporter->graph.tensors[node->out[0]].shape;
+    begin(exporter, node, "MatMul");
+    input(exporter, node->in[0]);
+    input_means(exporter, node, "columns", y.d[W], x.d[W], true);
+    partial(exporter, node, NODE_OUTPUT, 1);
+    end(exporter);
+    begin(exporter, node, "MatMul");
+    input_means(exporter, node, "rows", y.d[H], x.d[H], false);
+    partial(exporter, node, NODE_INPUT, 1);
+    partial(exporter, node, NODE_OUTPUT, 0);
     end(exporter);
 }
 
@@ -387,7 +414,7 @@ static const struct translation {
     {"conv2d", conv2d},
     {"batch_norm", batch_norm},
     {"max_pool", max_pool},
-    {"average_pool", average_pool},
+    {"adaptive_average_pool", adaptive_average_pool},
     {"global_average_pool", global_average_pool},
     {"relu", relu},
     {"sigmoid", sigmoid},
