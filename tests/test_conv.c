@@ -197,7 +197,11 @@ static void software_devices_get_the_subgroup_form(void **state) {
     check_form("conv2d_backward_input", "dy=2x5x5x32 weight=3x3x16x32 h=12 w=12 stride_h=2 stride_w=2", &facts,
                "subgroup");
     check_form("conv2d_backward_weight", "x=2x8x8x16 dy=2x6x6x16 kh=3 kw=3", &facts, "subgroup");
-    check_form("conv2d", "x=4x16x16x32 weight=3x3x16x32 groups=2", &facts, "plain");
+    check_form("conv2d", "x=4x16x16x32 weight=3x3x16x32 groups=2", &facts, "subgroup");
+    check_form("conv2d", "x=4x16x16x16 weight=3x3x4x16 groups=4", &facts, "subgroup");
+    check_form("conv2d", "x=4x16x16x12 weight=3x3x3x16 groups=4", &facts, "plain");
+    check_form("conv2d_backward_weight", "x=2x8x8x16 dy=2x6x6x16 kh=3 kw=3 groups=2", &facts, "subgroup");
+    check_form("conv2d_backward_weight", "x=2x8x8x16 dy=2x6x6x16 kh=3 kw=3 groups=4", &facts, "quads");
     check_form("conv2d", "x=1x16x40x4 weight=1x33x4x4", &facts, "plain");
     check_form("conv2d", "x=1x8x90x4 weight=3x3x4x4 dilation_w=40", &facts, "plain");
     facts.max_texel_elements = 4 * 16 * 16 * 8 - 1;
@@ -237,10 +241,16 @@ static void gpus_get_tiles(void **state) {
     check_form("conv2d", wide, &facts, "tile");
     check_form("conv2d_backward_input", "dy=2x5x5x32 weight=3x3x16x32 h=12 w=12 stride_h=2 stride_w=2", &facts, "tile");
     check_form("conv2d_backward_weight", "x=2x8x8x16 dy=2x6x6x16 kh=3 kw=3", &facts, "tile");
-    check_form("conv2d", "x=4x16x16x32 weight=3x3x16x32 groups=2", &facts, "plain");
+    check_form("conv2d", "x=4x16x16x32 weight=3x3x16x32 groups=2", &facts, "quads");
+    check_form("conv2d_backward_input", "dy=4x14x14x32 weight=3x3x4x32 h=16 w=16 groups=8", &facts, "quads");
+    check_form("conv2d_backward_weight", "x=2x8x8x16 dy=2x6x6x16 kh=3 kw=3 groups=4", &facts, "quads");
+    check_form("conv2d", "x=4x16x16x12 weight=3x3x3x12 groups=4", &facts, "plain");
+    check_form("conv2d", "x=4x16x16x16 weight=3x9x4x16 groups=4", &facts, "plain");
     check_form("conv2d", "x=150x56x56x64 weight=1x1x64x256", &facts, "plain");
     facts.max_storage_buffers = 4;
     check_form("conv2d", wide, &facts, "plain");
+    check_form("conv2d", "x=4x16x16x32 weight=3x3x16x32 groups=2", &facts, "plain");
+    check_form("conv2d_backward_weight", "x=2x8x8x16 dy=2x6x6x16 kh=3 kw=3 groups=4", &facts, "quads");
     facts.kind = DEVICE_CPU;
     facts.max_storage_buffers = 8;
     check_form("conv2d", wide, &facts, "plain");
@@ -329,7 +339,7 @@ static void strided_rows_take_their_taps(void **state) {
         SOURCE_FIRST = 8,
         SOURCE_STEP = 10,
         TAPS = 11,
-        WEIGHT_STEP = 17
+        WEIGHT_STEP = 19
     };
     struct graph graph;
     struct call call;
@@ -354,6 +364,36 @@ static void strided_rows_take_their_taps(void **state) {
     graph_destroy(&graph);
 }
 
+/* A chunk of the weight gradient has no more steps than the device's loops; no row is left out. */
+static void check_chunks(const char *line, const char *form, uint32_t width, uint32_t rows, uint32_t most) {
+    enum { COLUMNS_OF_STEP = 3, CHUNK_ROWS = 15, CHUNKS = 16 };
+    struct graph graph;
+    struct call call;
+    struct lowering lowering;
+    struct device_facts facts;
+    software_facts(&facts, 8);
+    facts.max_loop_steps = most;
+    lower_case(&graph, "conv2d_backward_weight", line, &facts, form, &call, &lowering);
+    const struct dispatch *dispatch = &lowering.dispatches[0];
+    uint32_t columns = dispatch->constants[COLUMNS_OF_STEP], chunk = dispatch->push[CHUNK_ROWS];
+    assert_true(chunk * ((width + columns - 1) / columns) <= most);
+    assert_true(chunk * dispatch->push[CHUNKS] >= rows);
+    graph_destroy(&graph);
+}
+
+static void loops_end_in_time(void **state) {
+    (void)state;
+    struct device_facts facts;
+    software_facts(&facts, 8);
+    check_chunks("x=128x56x56x128 dy=128x56x56x128 kh=3 kw=3 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1", "subgroup",
+                 56, 128 * 56, 65535);
+    check_chunks("x=16x28x28x1024 dy=16x28x28x1024 kh=3 kw=3 groups=32 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1",
+                 "quads", 28, 16 * 28, 99);
+    facts.max_loop_steps = 17;
+    check_form("conv2d", "x=1x8x8x128 weight=3x3x32x128 groups=4", &facts, "plain");
+    check_form("conv2d_backward_weight", "x=1x8x80x8 dy=1x8x78x8 kh=1 kw=3", &facts, "plain");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nonsense_is_refused),
@@ -368,6 +408,7 @@ int main(void) {
         cmocka_unit_test(short_subgroups_share_weights),
         cmocka_unit_test(small_images_are_split_by_channels),
         cmocka_unit_test(strided_rows_take_their_taps),
+        cmocka_unit_test(loops_end_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

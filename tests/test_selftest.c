@@ -74,7 +74,7 @@ static void plant_usual(char form[24]) {
         struct mutant mutant;
     } plants[] = {
         {"winograd", {"conv2d", "conv2d_winograd_target", "winograd.glsl", "8.0 * far", "4.0 * far"}},
-        {"subgroup", {"conv2d", "conv2d_subgroup", NULL, "row + i >= grid.x", "row + i + 1 >= grid.x"}},
+        {"subgroup", {"conv2d", "conv2d_subgroup", "conv2d_rows.glsl", "row + i >= grid.x", "row + i + 1 >= grid.x"}},
         {"lanes", {"conv2d", "conv2d_tile_lanes", "conv2d_tile.glsl", "k < DEPTH;", "k + 1u < DEPTH;"}},
         {"tile", {"conv2d", "conv2d_tile", "conv2d_tile.glsl", "k < DEPTH;", "k + 1u < DEPTH;"}},
         {"plain", {"conv2d", "conv2d", NULL, "first + p < pixels;", "first + p + 1u < pixels;"}},
@@ -157,7 +157,8 @@ static void a_failure_concerns_all_calls(void **state) {
     if (!usual)
         skip();
     remove(kept_path);
-    mutant_plant(&(struct mutant){"conv2d", "conv2d_subgroup", NULL, "tap * DILATION - PADDING", "tap - PADDING"});
+    mutant_plant(
+        &(struct mutant){"conv2d", "conv2d_subgroup", "conv2d_rows.glsl", "tap * DILATION - PADDING", "tap - PADDING"});
     test_device_open(&one.device, &(struct vk_options){.kernel_path = mutant_folder});
     graph_create(&one.graph);
     for (size_t i = 0; i < COUNT(lines); i++)
@@ -300,7 +301,8 @@ static void training_goes_on_with_another_form(void **state) {
     unmake(&one, NULL);
     if (!usual)
         skip();
-    mutant_plant(&(struct mutant){"conv2d", "conv2d_subgroup", NULL, "return column * STRIDE + tap * DILATION",
+    mutant_plant(&(struct mutant){"conv2d", "conv2d_subgroup", "conv2d_rows.glsl",
+                                  "return column * STRIDE + tap * DILATION",
                                   "return column * STRIDE + 2 * tap * DILATION"}); /* forward only */
     snprintf(options, sizeof options, "--kernels %s", mutant_folder);
     train(options, found);

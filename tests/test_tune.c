@@ -401,7 +401,8 @@ static bool file_says(const char *text) {
 }
 
 /* The form that usually wins, made slow. */
-static const struct mutant slow_subgroup = {"conv2d", "conv2d_subgroup", NULL, "float sum[ROWS * COLUMNS * 4];",
+static const struct mutant slow_subgroup = {"conv2d", "conv2d_subgroup", "conv2d_rows.glsl",
+                                            "float sum[ROWS * COLUMNS * 4];",
                                             "float spin = float(source_size.x);\n"
                                             "for (int i = 0; i < 50000; i++) spin = sin(spin);\n"
                                             "if (spin > 2.0) return;\n"

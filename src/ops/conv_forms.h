@@ -6,12 +6,18 @@
 
 #include "ops/conv_geometry.h"
 
-/* Software devices (fast texel reads and shuffles), without groups, at most 8 taps in a row. */
+/* Software devices (fast texel reads and shuffles), groups of whole vec4s if any, at most 8 taps in a row. */
 bool conv_forms_subgroup(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_subgroup_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_subgroup_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 
-/* The same devices, 3x3 with stride 1, where it is faster by an estimate. Rounds more: see struct form. */
+/* Any device; groups of whole vec4s, at most 8 taps in a row. */
+bool conv_forms_quads(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_quads_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+bool conv_forms_quads_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+
+/* Software devices, without groups, 3x3 with stride 1, where it is faster by an estimate. Rounds more: see struct form.
+ */
 bool conv_forms_winograd(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_winograd_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 

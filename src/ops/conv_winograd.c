@@ -70,7 +70,7 @@ static bool applies(const struct call *call, const struct winograd *w, const str
     const struct conv_geometry *conv = &w->conv;
     return conv->weight.d[KH] == 3 && conv->weight.d[KW] == 3 && conv->stride[ROWS] == 1 &&
            conv->stride[COLUMNS] == 1 && conv->dilation[ROWS] == 1 && conv->dilation[COLUMNS] == 1 &&
-           w->source.d[C] > 1 && conv_forms_subgroup_fits(call, conv, facts) && fits(w, facts);
+           conv->groups == 1 && w->source.d[C] > 1 && conv_forms_subgroup_fits(call, conv, facts) && fits(w, facts);
 }
 
 static void push_tiles(struct dispatch *dispatch, const struct winograd *w, struct shape shape) {
