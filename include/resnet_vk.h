@@ -494,6 +494,8 @@ struct rvk_convert_options {
     const char *model, *style;
     uint32_t size;
     void (*on_tensor)(void *user, const struct rvk_tensor *tensor); /* each tensor that was read, if not NULL */
+    /* Asked between tensors, if not NULL. RVK_OK: go on. Anything else: `out` is not written, and that is returned. */
+    enum rvk_status (*should_stop)(void *user);
     void *user;
 };
 

@@ -331,7 +331,7 @@ static void test_interrupt(void **state) {
     for (int i = 0; i < 2; i++) {
         char line[1024];
         snprintf(line, sizeof line,
-                 "echo old >%s/kept.html; timeout --preserve-status -s %s 2 %s " EVAL
+                 "echo old >%s/kept.html; timeout --foreground --preserve-status -s %s 2 %s " EVAL
                  " --data generated:count=100000,classes=4,size=8 --batch 1 --html %s/kept.html --json 2>&1",
                  folder, signals[i], PROGRAM, folder, folder);
         assert_int_equal(run_line(line), i ? 143 : 130);

@@ -340,13 +340,16 @@ static void test_names(void **state) {
 static void test_interrupt(void **state) {
     (void)state;
     char line[1024];
+    write_file(in_folder("kept.html"), "old", 3);
     snprintf(line, sizeof line,
-             "yes '%s' | head -n 50000 | timeout --preserve-status -s INT 2 %s predict - --batch 1 --json " WEIGHTS
-             " >%s/lines 2>/dev/null",
-             in_folder("mixed/1.png"), PROGRAM, folder, folder);
+             "cd %s; yes mixed/1.png | head -n 50000 | timeout --foreground --preserve-status -s INT 2 %s predict - "
+             "--batch 1 --json --html kept.html " WEIGHTS " >lines 2>messages",
+             folder, PROGRAM, folder);
     assert_int_equal(run_line(line), 130);
-    snprintf(line, sizeof line, "tail -n 1 %s/lines; wc -l <%s/lines", folder, folder);
+    snprintf(line, sizeof line, "cd %s; tail -n 1 lines; wc -l <lines; tail -n 1 messages; cat kept.html", folder);
     assert_int_equal(run_line(line), 0);
+    expect(130, "\nresnet-vk: stopped after ");
+    expect(130, " of 50000 images\nold");
     json_t *result = line_json(0);
     long lines = strtol(strchr(output, '\n'), NULL, 10);
     assert_string_equal(text_of(result, "event"), "result");

@@ -208,6 +208,51 @@ static void test_report(void **state) {
     expect(8, "/dev/full: No space left on device");
 }
 
+/* What was there before stays, whole, and the sentence names the file. */
+static void expect_no_product(const char *arguments, const struct copy *copy, const char *before, const char *reason) {
+    char line[1024], sentence[256];
+    snprintf(line, sizeof line, "%s exec %s %s %s 2>&1", before, PROGRAM, arguments, copy->path);
+    snprintf(sentence, sizeof sentence, "resnet-vk: %s: %s\n", copy->path, reason);
+    int code = run_line(line);
+    expect(code, sentence);
+    assert_int_equal(code, 8);
+    assert_unchanged(copy);
+}
+
+/* Pages, tables and weights: what a command is asked to write for its user. */
+static void test_products(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *arguments; /* the latter end where the name follows */
+    } products[] = {
+        {"products/w.safetensors", "convert %s"},
+        {"products/h.safetensors", "convert --dtype f16 %s"},
+        {"products/w.onnx", "convert %s"},
+        {"products/eval.html", "eval --device cpu --weights %s --html"},
+        {"products/eval.csv", "eval --device cpu --weights %s --csv"},
+        {"products/sheet.html", "predict --device cpu --weights %s --html"},
+    };
+    make_run("weights");
+    if (mounts)
+        mount_small("products", "size=2m");
+    else
+        assert_int_equal(mkdir(in_folder("products"), 0700), 0);
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
+        char arguments[256];
+        snprintf(arguments, sizeof arguments, products[i].arguments, in_folder("weights/last.safetensors"));
+        assert_int_equal(run("%s %s 2>&1", arguments, in_folder(products[i].name)), 0);
+        struct copy product = copy_file(products[i].name);
+        expect_no_product(arguments, &product, "ulimit -f 0;", "File too large");
+        if (mounts) {
+            fill("products", 0);
+            expect_no_product(arguments, &product, "", "No space left on device");
+            assert_int_equal(unlink(in_folder("products/filler")), 0);
+        }
+        free(product.bytes);
+        assert_int_equal(unlink(product.path), 0);
+    }
+}
+
 /* A line that a full disk cut off goes, and the next ones are whole. */
 static void test_cut_log(void **state) {
     (void)state;
@@ -398,6 +443,7 @@ static int teardown(void **state) {
     if (mounts) {
         umount(in_folder("disk"));
         umount(in_folder("reports"));
+        umount(in_folder("products"));
         umount(in_folder("home"));
     }
     return remove_folder(state);
@@ -405,11 +451,11 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_file),     cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_small_disk),     cmocka_unit_test(test_report),
-        cmocka_unit_test(test_cut_log),        cmocka_unit_test(test_no_home),
-        cmocka_unit_test(test_read_only_home), cmocka_unit_test(test_damaged_cache),
-        cmocka_unit_test(test_shared_cache),
+        cmocka_unit_test(test_every_file),    cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_small_disk),    cmocka_unit_test(test_report),
+        cmocka_unit_test(test_products),      cmocka_unit_test(test_cut_log),
+        cmocka_unit_test(test_no_home),       cmocka_unit_test(test_read_only_home),
+        cmocka_unit_test(test_damaged_cache), cmocka_unit_test(test_shared_cache),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

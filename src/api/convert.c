@@ -55,12 +55,18 @@ static enum status change_dtype(struct weights *weights, struct safetensors_tens
     return status;
 }
 
-static enum status change_dtypes(struct weights *weights, const char *name) {
+static enum status ask(const struct rvk_convert_options *options) {
+    return options->should_stop ? (enum status)options->should_stop(options->user) : STATUS_OK;
+}
+
+static enum status change_dtypes(struct weights *weights, const struct rvk_convert_options *options) {
     enum safetensors_dtype dtype = SAFETENSORS_F32;
-    TRY(find_dtype(name, &dtype));
-    for (size_t i = 0; i < weights->count; i++)
+    TRY(find_dtype(options->dtype, &dtype));
+    for (size_t i = 0; i < weights->count; i++) {
         if (safetensors_holds_floats(&weights->tensors[i]) && weights->tensors[i].dtype != dtype)
             TRY(change_dtype(weights, &weights->tensors[i], dtype));
+        TRY(ask(options));
+    }
     return STATUS_OK;
 }
 
@@ -70,7 +76,7 @@ static enum status write_safetensors(struct weights *weights, const struct rvk_c
                                      const char *path) {
     static const struct safetensors_text format = {"format", "pt"};
     if (options->dtype)
-        TRY(change_dtypes(weights, options->dtype));
+        TRY(change_dtypes(weights, options));
     return safetensors_write(path, weights->tensors, weights->count, &format, 1);
 }
 
@@ -116,7 +122,9 @@ static enum status convert(const char *in, const char *out, const struct rvk_con
         TRY(find_format(out, &format));
     TRY(weights_open(in, &weights));
     list(&weights, options);
-    enum status status = format ? format->write(&weights, options, out) : STATUS_OK;
+    enum status status = ask(options);
+    if (status == STATUS_OK && format)
+        status = format->write(&weights, options, out);
     weights_close(&weights);
     return status;
 }

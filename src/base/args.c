@@ -1,6 +1,7 @@
 /* args: parsing, help and records, all from the same tables. */
 #include "base/args.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 
 #include <assert.h>
@@ -275,7 +276,7 @@ static enum status read_line(struct args *args, char *line, const char *where) {
 }
 
 static enum status read_config(struct args *args, const char *path) {
-    FILE *file = fopen(path, "r");
+    FILE *file = file_open(path);
     if (!file)
         return fail(STATUS_DATA, "%s: %s", path, strerror(errno));
     enum status status = STATUS_OK;

@@ -60,8 +60,24 @@ static enum status read_all(int descriptor, struct block *block) {
     }
 }
 
+/* Opening does not wait for the other end of a pipe; reading then waits for one that there is. -1 with errno. */
+static int open_at_once(const char *path) {
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor >= 0)
+        fcntl(descriptor, F_SETFL, O_RDONLY);
+    return descriptor;
+}
+
+FILE *file_open(const char *path) {
+    int descriptor = open_at_once(path);
+    FILE *file = descriptor >= 0 ? fdopen(descriptor, "rb") : NULL;
+    if (!file && descriptor >= 0)
+        close(descriptor);
+    return file;
+}
+
 enum status file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size) {
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    int descriptor = open_at_once(path);
     if (descriptor < 0)
         return fail(errno == ENOENT || errno == ENOTDIR ? STATUS_DATA : STATUS_IO, "%s: %s", path, strerror(errno));
     struct block block = {.limit = MIN(limit, (size_t)SSIZE_MAX - 1)};

@@ -123,9 +123,10 @@ static bool is_special(const char *path) {
 }
 
 static enum status write_special(const char *path, const struct file_piece *pieces, size_t count) {
-    int descriptor = open(path, O_WRONLY | O_CLOEXEC);
+    int descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
-        return fail(STATUS_IO, "%s", strerror(errno));
+        return fail(STATUS_IO, "%s", errno == ENXIO ? "nobody reads from this pipe" : strerror(errno));
+    fcntl(descriptor, F_SETFL, O_WRONLY);
     enum status status = write_all(descriptor, pieces, count);
     close(descriptor);
     return status;

@@ -1,6 +1,7 @@
 /* compare: what is known of each run, and means over seeds. */
 #include "cli/compare.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -68,7 +69,7 @@ enum rvk_status compare_read_log(struct compare_run *run) {
     size_t room = 0;
     enum rvk_status status = RVK_OK;
     snprintf(path, sizeof path, "%s/log.jsonl", run->folder);
-    FILE *file = *run->folder ? fopen(path, "r") : NULL;
+    FILE *file = *run->folder ? file_open(path) : NULL;
     while (file && status == RVK_OK && getline(&text, &room, file) >= 0) {
         json_t *line = json_loads(text, 0, NULL);
         status = take_line(run, line);

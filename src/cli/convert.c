@@ -1,5 +1,6 @@
 /* convert: weights of another program, or of a checkpoint, as a plain safetensors file or an ONNX model. */
 #include "cli/cli.h"
+#include "cli/stop.h"
 
 #include <string.h>
 
@@ -68,16 +69,27 @@ static void report(const struct cli *cli, const struct seen *seen, const char *o
     }
 }
 
+static enum rvk_status should_stop(void *user) {
+    (void)user;
+    enum rvk_status status = stop_asked();
+    return status == RVK_OK ? RVK_OK : cli_fail(status, "stopped before anything was written");
+}
+
 static enum rvk_status run(struct cli *cli) {
     const struct args *args = &cli->args;
     const char *out = args->word_count > 1 ? args->words[1] : NULL;
     struct seen seen = {0};
-    struct rvk_convert_options convert = {
-        .model = values.model, .style = values.style, .size = values.size, .on_tensor = see, .user = &seen};
+    struct rvk_convert_options convert = {.model = values.model,
+                                          .style = values.style,
+                                          .size = values.size,
+                                          .on_tensor = see,
+                                          .should_stop = should_stop,
+                                          .user = &seen};
     if (args->word_count < 1 || args->word_count > 2 || (!out && !values.list))
         return cli_fail(RVK_USAGE, "convert needs IN and OUT.safetensors or OUT.onnx, or --list and IN");
     if (strcmp(values.dtype, "keep") != 0)
         convert.dtype = values.dtype;
+    stop_install();
     seen.tensors = cli->common.json ? json_array() : NULL;
     enum rvk_status status = rvk_convert(args->words[0], out, &convert);
     if (status == RVK_OK)

@@ -2,9 +2,11 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command *const commands[] = {
     &command_train, &command_compare, &command_eval,    &command_predict, &command_verify,
@@ -197,7 +199,16 @@ static enum rvk_status dispatch(int count, char *const *arguments) {
     return refuse(arguments[0]);
 }
 
+/* No file that is opened later may get the number of a stream that was closed when the program began. What is read from
+ * such a stream or written to it fails. */
+static void hold_streams(void) {
+    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
+        if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) != stream)
+            abort();
+}
+
 int main(int argc, char **argv) {
+    hold_streams();
     signal(SIGXFSZ, SIG_IGN); /* a file over the limit of the process is an error like a full disk */
     if (argc < 2) {
         print_overview(stderr);

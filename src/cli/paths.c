@@ -1,5 +1,7 @@
 #include "cli/paths.h"
+#include "cli/stop.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -24,7 +26,7 @@ static enum rvk_status read_lines(struct paths *paths, FILE *file, const char *n
     char *line = NULL;
     size_t room = 0;
     ssize_t length;
-    while (status == RVK_OK && (length = getdelim(&line, &room, delimiter, file)) > 0) {
+    while (status == RVK_OK && stop_asked() == RVK_OK && (length = getdelim(&line, &room, delimiter, file)) > 0) {
         if (line[length - 1] == delimiter)
             line[--length] = 0;
         if (delimiter == '\n' && length && line[length - 1] == '\r')
@@ -32,7 +34,9 @@ static enum rvk_status read_lines(struct paths *paths, FILE *file, const char *n
         if (*line)
             status = paths_add(paths, line);
     }
-    if (status == RVK_OK && ferror(file))
+    if (status == RVK_OK && stop_asked() != RVK_OK)
+        status = cli_fail(stop_asked(), "stopped while %s was read", name);
+    else if (status == RVK_OK && ferror(file))
         status = cli_fail(RVK_IO, "%s: %s", name, strerror(errno));
     free(line);
     return status;
@@ -40,7 +44,7 @@ static enum rvk_status read_lines(struct paths *paths, FILE *file, const char *n
 
 enum rvk_status paths_read(struct paths *paths, const char *list, bool nul) {
     bool is_stdin = strcmp(list, "-") == 0;
-    FILE *file = is_stdin ? stdin : fopen(list, "r");
+    FILE *file = is_stdin ? stdin : file_open(list);
     if (!file)
         return cli_fail(RVK_DATA, "%s: %s", list, strerror(errno));
     enum rvk_status status = read_lines(paths, file, is_stdin ? "standard input" : list, nul ? 0 : '\n');

@@ -17,7 +17,8 @@ enum rvk_status paths_add(struct paths *paths, const char *path);
 
 /*
  * Adds every line of the file at `list` ("-": stdin); with `nul`, everything up to a zero byte. Empty ones are passed
- * over, and so is a carriage return at the end of a line. RVK_DATA, RVK_IO, RVK_MEMORY.
+ * over, and so is a carriage return at the end of a line. RVK_DATA, RVK_IO, RVK_MEMORY, and what stop_asked says when a
+ * signal comes meanwhile.
  */
 enum rvk_status paths_read(struct paths *paths, const char *list, bool nul);
 

@@ -192,7 +192,7 @@ static enum rvk_status predict_paths(struct cli *cli, const struct paths *paths,
 static enum rvk_status predict_pictures(struct cli *cli) {
     struct paths paths = {0};
     enum rvk_status status = find_paths(cli, &paths);
-    uint32_t missing = paths_drop_missing(&paths);
+    uint32_t missing = status == RVK_OK ? paths_drop_missing(&paths) : 0;
     if (status == RVK_OK && paths.count == 0)
         status = cli_fail(RVK_DATA, missing ? "none of the %u files exists" : "the list of files is empty", missing);
     if (status == RVK_OK)

@@ -28,12 +28,15 @@ void stop_install(void) {
 }
 
 enum rvk_status stop_asked(void) {
-    if (ferror(stdout))
-        return RVK_IO;
-    return caught == 0 ? RVK_OK : caught == SIGINT ? RVK_INTERRUPTED : RVK_TERMINATED;
+    if (caught) /* also when it broke off what was being written */
+        return caught == SIGINT ? RVK_INTERRUPTED : RVK_TERMINATED;
+    return ferror(stdout) ? RVK_IO : RVK_OK;
 }
 
 enum rvk_status stop_asked_after(uint32_t done, uint32_t count) {
     enum rvk_status status = stop_asked();
-    return status == RVK_OK ? RVK_OK : cli_fail(status, "stopped after %u of %u images", done, count);
+    if (status == RVK_OK)
+        return RVK_OK;
+    return cli_fail(status, "%sstopped after %u of %u images",
+                    status == RVK_IO ? "the output could not be written: " : "", done, count);
 }

@@ -214,7 +214,7 @@ static enum status scan_open(struct scan *scan) {
 
 enum status archive_scan(struct source *source) {
     struct stat about;
-    source->archive = open(source->path, O_RDONLY | O_CLOEXEC);
+    source->archive = open(source->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below */
     if (source->archive < 0)
         return fail(errno == ENOENT ? STATUS_DATA : STATUS_IO, "%s: %s", source->path, strerror(errno));
     if (fstat(source->archive, &about) != 0 || !S_ISREG(about.st_mode))

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors holds little-endian numbers, and nothing here swaps bytes"
@@ -147,23 +148,31 @@ static enum status read_entries(struct safetensors *file, const uint8_t *data, u
     return check_cover(file, data, data_size);
 }
 
+enum { LENGTH_BYTES = sizeof(uint64_t), START_BYTES = LENGTH_BYTES + 1 };
+
+/* *length: of the header, by the first START_BYTES (or fewer) of `size` bytes. */
+static enum status check_start(const char *path, const uint8_t *bytes, size_t size, uint64_t *length) {
+    if (size < LENGTH_BYTES)
+        return fail(STATUS_DATA, "%s: %zu bytes are too few for a safetensors file", path, size);
+    memcpy(length, bytes, LENGTH_BYTES);
+    if (*length > HEADER_LIMIT || *length > size - LENGTH_BYTES)
+        return fail(STATUS_DATA, "%s: a header of %llu bytes does not fit (the file has %zu, the limit is %d)", path,
+                    (unsigned long long)*length, size, HEADER_LIMIT);
+    if (*length == 0 || bytes[LENGTH_BYTES] != '{')
+        return fail(STATUS_DATA, "%s: the header is not a JSON object: no safetensors file", path);
+    return STATUS_OK;
+}
+
 static enum status parse(struct safetensors *file, const uint8_t *bytes, size_t size) {
-    uint64_t length;
+    uint64_t length = 0;
     json_error_t error;
-    if (size < sizeof length)
-        return fail(STATUS_DATA, "%s: %zu bytes are too few for a safetensors file", file->path, size);
-    memcpy(&length, bytes, sizeof length);
-    if (length > HEADER_LIMIT || length > size - sizeof length)
-        return fail(STATUS_DATA, "%s: a header of %llu bytes does not fit (the file has %zu, the limit is %d)",
-                    file->path, (unsigned long long)length, size, HEADER_LIMIT);
-    const char *text = (const char *)bytes + sizeof length;
-    if (length == 0 || text[0] != '{')
-        return fail(STATUS_DATA, "%s: the header is not a JSON object: no safetensors file", file->path);
+    TRY(check_start(file->path, bytes, size, &length));
+    const char *text = (const char *)bytes + LENGTH_BYTES;
     file->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
     if (!file->header)
         return fail(STATUS_DATA, "%s: the header is not JSON: " SHOWN " (byte %d)", file->path, error.text,
                     error.position);
-    return read_entries(file, bytes + sizeof length + length, size - sizeof length - length);
+    return read_entries(file, bytes + LENGTH_BYTES + length, size - LENGTH_BYTES - length);
 }
 
 enum status safetensors_parse(const char *path, const void *bytes, size_t size, struct safetensors *out) {
@@ -176,10 +185,23 @@ enum status safetensors_parse(const char *path, const void *bytes, size_t size, 
     return status;
 }
 
+/* A large file of another kind is refused before all of it is read. What cannot be read is left to who reads it all. */
+static enum status check_file(const char *path) {
+    uint8_t start[START_BYTES];
+    uint64_t length;
+    struct stat about;
+    FILE *file = stat(path, &about) == 0 && S_ISREG(about.st_mode) ? file_open(path) : NULL;
+    bool known = file && fread(start, 1, sizeof start, file) == sizeof start;
+    if (file)
+        fclose(file);
+    return known ? check_start(path, start, (size_t)about.st_size, &length) : STATUS_OK;
+}
+
 enum status safetensors_read(const char *path, struct safetensors *out) {
     uint8_t *bytes;
     size_t size;
     memset(out, 0, sizeof *out);
+    TRY(check_file(path));
     TRY(file_read(path, SIZE_MAX / 2, &bytes, &size));
     enum status status = safetensors_parse(path, bytes, size, out);
     if (status == STATUS_OK)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum status weights_keep(struct weights *weights, void *block) {
     enum status status =
@@ -51,18 +52,26 @@ void weights_close(struct weights *weights) {
 
 enum kind { KIND_SAFETENSORS, KIND_INDEX, KIND_ZIP, KIND_LEGACY };
 
-/* By the first bytes. Those of a safetensors file are a length, whose last byte is zero; text has no zeros. */
-static enum kind sniff(const char *path) {
+/*
+ * By the first bytes. Those of a safetensors file are a length, whose last byte is zero; text has no zeros. What is
+ * read twice cannot come from a pipe; a folder, and what does not exist, is refused by who reads it.
+ */
+static enum status sniff(const char *path, enum kind *kind) {
     uint8_t head[TORCH_LEGACY_START] = {0};
-    FILE *file = fopen(path, "rb");
+    struct stat about;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode))
+        return fail(STATUS_DATA, "%s is a pipe or a device; weights are read from files only", path);
+    FILE *file = file_open(path);
     size_t size = file ? fread(head, 1, sizeof head, file) : 0;
     if (file)
         fclose(file);
     if (size > 7 && head[0] == '{' && head[7] != 0)
-        return KIND_INDEX;
-    if (size > 4 && memcmp(head, "PK\3\4", 4) == 0)
-        return KIND_ZIP;
-    return torch_is_legacy(head) ? KIND_LEGACY : KIND_SAFETENSORS;
+        *kind = KIND_INDEX;
+    else if (size > 4 && memcmp(head, "PK\3\4", 4) == 0)
+        *kind = KIND_ZIP;
+    else
+        *kind = torch_is_legacy(head) ? KIND_LEGACY : KIND_SAFETENSORS;
+    return STATUS_OK;
 }
 
 static enum status append_safetensors(struct weights *weights, const char *path) {
@@ -106,10 +115,11 @@ static enum status append_shard(struct weights *weights, const char *shard, json
     char *path;
     TRY(memory_zeroed(length, 1, &path));
     snprintf(path, length, "%.*s%s", (int)folder, weights->path, shard);
-    enum kind kind = sniff(path);
-    enum status status = kind == KIND_INDEX
-                             ? fail(STATUS_DATA, "%s: the shard %.95s is an index itself", weights->path, shard)
-                             : append_file(weights, kind, path);
+    enum kind kind;
+    enum status status = sniff(path, &kind);
+    if (status == STATUS_OK)
+        status = kind == KIND_INDEX ? fail(STATUS_DATA, "%s: the shard %.95s is an index itself", weights->path, shard)
+                                    : append_file(weights, kind, path);
     free(path);
     TRY(status);
     for (size_t i = first; i < weights->count; i++) {
@@ -170,7 +180,8 @@ static enum status append_index(struct weights *weights, const char *path) {
 static enum status read_all(struct weights *weights, const char *path) {
     TRY(memory_zeroed(strlen(path) + 1, 1, &weights->path));
     memcpy(weights->path, path, strlen(path));
-    enum kind kind = sniff(path);
+    enum kind kind;
+    TRY(sniff(path, &kind));
     TRY(kind == KIND_INDEX ? append_index(weights, path) : append_file(weights, kind, path));
     return names_translate(weights);
 }
