@@ -18,9 +18,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#endif
 
 enum fault_call { FAULT_SUBMIT, FAULT_WAIT, FAULT_ALLOCATE, FAULT_PIPELINE, FAULT_OPEN, FAULT_CALLS };
 
@@ -34,20 +31,7 @@ static struct {
     VkPhysicalDeviceMemoryProperties memory; /* what the driver is made to say; memoryTypeCount 0: the truth */
     bool frozen;                             /* timestamps do not advance */
     uint32_t slow_ms;                        /* every wait takes so long at least */
-    bool abandons;                           /* what is made is no leak when it is left behind */
 } faults;
-
-/* From now on (or no longer) what this thread allocates may be left behind. */
-static inline void faults_overlook(bool overlook) {
-#ifdef __SANITIZE_ADDRESS__
-    if (overlook)
-        __lsan_disable();
-    else
-        __lsan_enable();
-#else
-    (void)overlook;
-#endif
-}
 
 static inline void faults_set(enum fault_call call, uint64_t first, uint64_t last, VkResult result) {
     faults.call = call;
@@ -118,12 +102,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL faults_pipeline(VkDevice device, VkPipelin
                                                       const VkComputePipelineCreateInfo *info,
                                                       const VkAllocationCallbacks *callbacks, VkPipeline *pipelines) {
     VkResult result = faults_strike(FAULT_PIPELINE);
-    if (faults.abandons)
-        faults_overlook(true);
     if (result == VK_SUCCESS)
         result = faults.real.CreateComputePipelines(device, cache, count, info, callbacks, pipelines);
-    if (faults.abandons)
-        faults_overlook(false);
     return result;
 }
 
