@@ -156,14 +156,14 @@ void find_right() {
 
 // A load must be there for all, and where it is not wanted it reads vec4 0: compilers make branches of anything else.
 vec4 load_left(uint i, int depth) {
-    bool inside = all(bvec2(left_at[i] >= 0, depth + int(self % DEPTH_QUADS) < source_quads));
+    bool inside = all(bvec2(left_at[i] >= 0, int(self % DEPTH_QUADS) < source_quads - depth));
     vec4 loaded = LOAD(source, inside ? left_at[i] + depth : 0);
     return inside ? loaded : vec4(0.0);
 }
 
 vec4 load_right(uint i, int depth) {
     ivec3 cell = right_cell(i);
-    bool there = BACKWARD != 0u ? depth + cell.z < weight_quads : 4 * depth + cell.y < source_channels;
+    bool there = BACKWARD != 0u ? cell.z < weight_quads - depth : cell.y < source_channels - 4 * depth;
     bool inside = all(bvec2(there, right_at[i] >= 0));
     int at = right_at[i] + (BACKWARD != 0u ? depth : 4 * depth * weight_quads);
     vec4 loaded = LOAD(weight, inside ? at : 0);

@@ -78,7 +78,7 @@ const uint SUMS = TAP_BLOCK * CHANNEL_QUADS * 4u * FILTER_QUADS;
 vec4 sum[SUMS]; // [tap][channel][four of filters]
 
 // What this invocation brings: a vec4 of the same channels and filters of every cell; see share().
-bool left_inside, right_inside; // are there such channels and filters; if not, the image is beyond the last
+bool left_inside, right_inside; // are there such channels and filters; if not, the row is beyond the last
 int left_at[LEFT_LOADS], right_at[RIGHT_LOADS];
 
 // Image, row and column of a cell of so many rows and columns an image.
@@ -100,8 +100,10 @@ int pixel(ivec3 at, ivec2 image_size) {
     return (at.x * image_size.x + at.y) * image_size.y + at.z;
 }
 
+// One image is always there. As unsigned numbers, negative ones are large.
 bool inside(ivec3 at, ivec2 image_size) {
-    return all(lessThan(uvec3(at), uvec3(images, image_size))); // as unsigned numbers, negative ones are large
+    bvec2 in_image = lessThan(uvec2(at.yz), uvec2(image_size));
+    return all(bvec3(in_image, IMAGES == 1u || at.x < images));
 }
 
 ivec3 left_origin(ivec3 corner) {
@@ -111,8 +113,8 @@ ivec3 left_origin(ivec3 corner) {
 // Brings the rectangle at `corner`, whose first pixels are these vec4s of x and dy.
 void share(ivec3 corner, int left_base, int right_base) {
     ivec3 origin = left_origin(corner);
-    origin.x = left_inside ? origin.x : images;
-    corner.x = right_inside ? corner.x : images;
+    origin.y = left_inside ? origin.y : size.x;
+    corner.y = right_inside ? corner.y : output_size.x;
     barrier();
     [[unroll]] for (uint i = 0u; i < LEFT_LOADS; i++) {
         bool there = inside(origin + left_place(i), size);
@@ -134,16 +136,16 @@ uint left_quad(uint from, uint i) {
 
 #ifdef SHARE_LANES
 const uint LANE_LOADS = (LEFT_VALUES + LANES - 1u) / LANES;
-uint lane_from, lane_last; // the vec4s that this lane reads first and in the last load, from the block's first one on
+uint lane_last; // the vec4 that this lane reads in the last load, from the first one that it reads on
 #endif
 
-// What this block holds of x, from vec4 `from` on: (pixel, channel).
+// What this block holds of x: (pixel, channel). `from` is the first vec4 that this invocation reads.
 void read_left(uint from, out float a[LEFT_VALUES]) {
 #ifdef SHARE_LANES
     float mine[LANE_LOADS];
     [[unroll]] for (uint i = 0u; i < LANE_LOADS; i++) {
         bool whole = (i + 1u) * LANES <= LEFT_VALUES;
-        uint at = from + (whole ? lane_from + left_quad(0u, i * LANES / 4u) : lane_last);
+        uint at = from + (whole ? left_quad(0u, i * LANES / 4u) : lane_last);
         mine[i] = left[at][gl_SubgroupInvocationID % 4u];
     }
     [[unroll]] for (uint i = 0u; i < LEFT_VALUES; i++)
@@ -154,19 +156,19 @@ void read_left(uint from, out float a[LEFT_VALUES]) {
 #endif
 }
 
-// Runs of a rectangle, as (image, row, number across): that one, and from one to the next of a slice.
-const uint ACROSS = TILE_COLUMNS / RUN;
-const uvec3 STEP = uvec3(SLICES / ACROSS / TILE_ROWS, SLICES / ACROSS % TILE_ROWS, SLICES % ACROSS);
+// A slice has neighbouring runs of a rectangle: where a row holds all of them, a slice's are in one row.
+const uint ACROSS = TILE_COLUMNS / RUN, SLICE_RUNS = TILE_RUNS / SLICES;
+const bool WRAPS = ACROSS % SLICE_RUNS != 0u;
 
-uvec3 run_place(uint run) {
-    return uvec3(run / ACROSS / TILE_ROWS, run / ACROSS % TILE_ROWS, run % ACROSS);
-}
-
-// How many vec4s it lies behind the first one in what was brought of x.
+// How many vec4s a run (image, row, number across) lies behind the first one in what was brought of x.
 uint left_run(uvec3 run) {
     uint row = run.x * PATCH_ROWS + run.y * SCALE_ROWS;
     return (row * PATCH_COLUMNS + run.z * RUN * SCALE_COLUMNS) * LEFT_QUADS;
 }
+
+// From a run to the next one: across, where a row ends, and where an image ends. Modulo 2^32.
+const uvec3 ACROSS_STEP = uvec3(0u, 0u, 1u), DOWN_STEP = uvec3(0u, 1u, 1u - ACROSS);
+const uvec3 IMAGE_STEP = uvec3(1u, 1u - TILE_ROWS, 1u - ACROSS);
 
 // Adds a run of pixels: `left_from` is the first vec4 that this block reads of x, `right_from` of dy.
 void multiply(uint left_from, uint right_from) {
@@ -192,17 +194,19 @@ void main() {
     uint channel_block = self / FILTER_BLOCKS % CHANNEL_BLOCKS, rest = self / (FILTER_BLOCKS * CHANNEL_BLOCKS);
     uint first_tap = rest % TAP_BLOCKS * TAP_BLOCK, tap_row = rest / TAP_BLOCKS % TAP_ROWS;
     uint slice = rest / (TAP_BLOCKS * TAP_ROWS);
-    uint left_first = (tap_row * STEP_ROWS * PATCH_COLUMNS + first_tap * STEP_COLUMNS) * LEFT_QUADS + channel_block;
-    uint right_first = min(slice, SLICES - 1u) * RUN * RIGHT_QUADS + filter_block;
-    uvec3 before_run = run_place(min(slice, SLICES - 1u)) - STEP; // modulo 2^32
+    uint first_run = min(slice, SLICES - 1u) * SLICE_RUNS, right_first = first_run * RUN * RIGHT_QUADS + filter_block;
+    uint first_across = first_run % ACROSS, first_row = first_run / ACROSS % TILE_ROWS;
+    uint left_first = left_run(uvec3(first_run / ACROSS / TILE_ROWS, first_row, first_across)) + channel_block +
+                      (tap_row * STEP_ROWS * PATCH_COLUMNS + first_tap * STEP_COLUMNS) * LEFT_QUADS;
     [[unroll]] for (uint s = 0u; s < SUMS; s++)
         sum[s] = vec4(0.0);
     int channel_quad = first_quad + int(self % LEFT_QUADS), filter_quad = first_filter_quad + int(self % RIGHT_QUADS);
     left_inside = 4 * channel_quad < channels;
     right_inside = 4 * filter_quad < filters;
 #ifdef SHARE_LANES
-    lane_from = left_quad(0u, gl_SubgroupInvocationID / 4u);
-    lane_last = left_quad(0u, min((LANE_LOADS - 1u) * LANES + gl_SubgroupInvocationID, LEFT_VALUES - 1u) / 4u);
+    uint lane_first = left_quad(0u, gl_SubgroupInvocationID / 4u);
+    left_first += lane_first;
+    lane_last = left_quad(0u, min((LANE_LOADS - 1u) * LANES + gl_SubgroupInvocationID, LEFT_VALUES - 1u) / 4u) - lane_first;
 #endif
     [[unroll]] for (uint i = 0u; i < LEFT_LOADS; i++)
         left_at[i] = pixel(left_place(i), size) * ((channels + 3) / 4) + channel_quad;
@@ -218,20 +222,15 @@ void main() {
     int right_base = pixel(corner, output_size) * ((filters + 3) / 4);
     for (int rectangle = first_rectangle; rectangle < last; rectangle++) {
         share(corner, left_base, right_base);
-        uvec3 run = before_run;
-        uint left_from = left_first + left_run(run), right_from = right_first;
-        [[dont_unroll]] for (uint i = 0u; i < TILE_RUNS; i += SLICES) {
-            const uvec3 wrap_columns = uvec3(0u, 1u, -ACROSS), wrap_rows = uvec3(1u, -TILE_ROWS, 0u);
-            run += STEP;
-            left_from += left_run(STEP);
-            bool wraps = run.z >= ACROSS;
-            run += wraps ? wrap_columns : uvec3(0u);
-            left_from += wraps ? left_run(wrap_columns) : 0u;
-            wraps = IMAGES > 1u && run.y >= TILE_ROWS;
-            run += wraps ? wrap_rows : uvec3(0u);
-            left_from += wraps ? left_run(wrap_rows) : 0u;
+        uint left_from = left_first, right_from = right_first, row = first_row, across = first_across;
+        [[dont_unroll]] for (uint i = 0u; i < SLICE_RUNS; i++) {
             multiply(left_from, right_from);
-            right_from += SLICES * RUN * RIGHT_QUADS;
+            across++;
+            bool down = WRAPS && across == ACROSS, next_image = down && IMAGES > 1u && row == TILE_ROWS - 1u;
+            across = down ? 0u : across;
+            row = next_image ? 0u : down ? row + 1u : row;
+            left_from += next_image ? left_run(IMAGE_STEP) : down ? left_run(DOWN_STEP) : left_run(ACROSS_STEP);
+            right_from += RUN * RIGHT_QUADS;
         }
         corner.z += int(TILE_COLUMNS);
         bool row_ends = corner.z >= output_size.y, image_ends = row_ends && corner.y + int(TILE_ROWS) >= output_size.x;

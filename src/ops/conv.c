@@ -586,6 +586,7 @@ static const char *const cases_weight[] = {
     "x=3x8x8x64 dy=3x8x8x64 kh=3 kw=3" PAD1,
     "x=1x3x3x256 dy=1x3x3x40 kh=3 kw=3" PAD1,
     "x=20x4x5x4 dy=20x4x5x16 kh=3 kw=3" PAD1,
+    "x=4x2x2x32 dy=4x2x2x64 kh=3 kw=3" PAD1,
     "x=3x31x5x8 dy=3x31x5x16 kh=3 kw=3" PAD1,
     "+x=2x56x56x64 dy=2x56x56x64 kh=3 kw=3" PAD1,
     "+x=2x56x56x64 dy=2x56x56x256 kh=1 kw=1",

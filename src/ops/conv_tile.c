@@ -13,7 +13,7 @@
 /* Vec4s that an invocation brings at once: more of them take too many registers. */
 #define LOADS_MOST 11
 #define LOADS_MOST_LANES 10
-#define LOADS_AHEAD_MOST 5
+#define LOADS_AHEAD_MOST 6
 #define LOADS_AHEAD_LANES 4
 /* Writing and reading a sum of a part, in multiply-adds. */
 #define PART_COST 64
@@ -111,7 +111,7 @@ static double score(const struct mapping *map, const struct tile *tile, const st
     uint32_t weights = tile->lanes ? mapping_ratio(block->columns, tile->lanes) : block->columns;
     double reads = block->runs * mapping_patch(map, COLUMNS, block->run) + map->taps[COLUMNS] * weights;
     double words = (double)patch_cells(map, tile) + taps * tile->channels;
-    double cost = 1 + 2 * reads / (sums * map->taps[COLUMNS]) + 9 * words / (sums * tile->invocations * taps) +
+    double cost = 1 + 2 * reads / (sums * map->taps[COLUMNS]) + 10 * words / (sums * tile->invocations * taps) +
                   0.5 / (taps * tile->depth);
     if (tile->parts > 1)
         cost += PART_COST * tile->parts / (taps * map->source_channels);

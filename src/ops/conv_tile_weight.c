@@ -13,7 +13,7 @@
 /* Vec4s that an invocation brings at once, bytes of shared memory for each that leave room for other workgroups. */
 #define LOADS_MOST 10
 #define SHARED_BYTES 112
-#define RUN_COST 12                    /* addresses of a run, in multiply-adds */
+#define RUN_COST 20                    /* addresses of a run, in multiply-adds */
 #define VALUES_MOST 10                 /* vec4s of x that an invocation holds */
 #define PART_BYTES (UINT64_C(1) << 26) /* of all parts */
 
@@ -100,9 +100,11 @@ static uint32_t find_chunks(const struct mapping *map, const struct tile *tile, 
     return ceil_div(tile->rectangle_count, chunks) <= most ? (uint32_t)chunks : 0;
 }
 
+/* Whole subgroups: the rest of one would cost as much as all of it. */
 static bool tile_fits(const struct mapping *map, const struct tile *tile, const struct device_facts *facts) {
     uint32_t per_row = tile->filters / (4 * tile->filter_quads);
-    return conv_forms_group_fits(tile->invocations, tile->lanes, facts) &&
+    uint32_t wave = conv_forms_wave(facts) ? conv_forms_wave(facts) : MAX(facts->subgroup_size, 1);
+    return conv_forms_group_fits(tile->invocations, tile->lanes, facts) && tile->invocations % wave == 0 &&
            tile->channels % (4 * tile->channel_quads) == 0 && tile->filters % (4 * tile->filter_quads) == 0 &&
            tile->invocations % (tile->channels / 4) == 0 && tile->invocations % (tile->filters / 4) == 0 &&
            slice_invocations(map, tile) <= tile->invocations && (tile->lanes == 0 || per_row % tile->lanes == 0);
@@ -117,14 +119,13 @@ static double score(const struct mapping *map, const struct tile *tile, const st
     double taps = (double)map->taps[ROWS] * map->taps[COLUMNS], sums = 16.0 * tile->channel_quads * tile->filter_quads;
     double left = 4.0 * tile->channel_quads * run_values(map, tile), right = 4.0 * tile->run * tile->filter_quads;
     double reads = (tile->lanes ? left / tile->lanes : left) + right;
-    uint32_t wave = conv_forms_wave(facts) ? conv_forms_wave(facts) : MAX(facts->subgroup_size, 1);
     double cells = (double)(left_cells(map, tile) + right_cells(tile));
     double pixels = (double)map->images * map->grid[ROWS] * map->grid[COLUMNS];
     double cost = 1 + (2 * reads + RUN_COST) / (tile->run * tile->tap_block * sums) +
                   36 * cells / ((double)right_cells(tile) * 4 * tile->channels * taps) +
                   64 * (double)tile->chunks * tile->slices / pixels;
     double done = (double)tile->tiles * tile->rectangle_count * tile_runs(tile) * tile->run * tile->tap_block * sums /
-                  tile->slices * (double)round_up(tile->invocations, wave);
+                  tile->slices * tile->invocations;
     double wanted = facts->kind == DEVICE_CPU ? INVOCATIONS_CPU : INVOCATIONS_GPU;
     double busy = MIN((double)tile->tiles * tile->chunks * tile->invocations / wanted, 1.0);
     double room = MIN((double)SHARED_BYTES * tile->invocations / (double)shared_bytes(map, tile), 1.0);
@@ -157,7 +158,7 @@ static void complete(const struct mapping *map, const struct device_facts *facts
 /* The tile that is like `tile` in its block and lanes. */
 static struct tile choose_size(const struct mapping *map, const struct device_facts *facts, struct tile tile) {
     struct tile best = {.score = 0};
-    for (tile.channels = 4; tile.channels <= 128; tile.channels *= 2)
+    for (tile.channels = 4; tile.channels <= 256; tile.channels *= 2)
         for (tile.filters = 16; tile.filters <= 256; tile.filters *= 2)
             for (tile.invocations = 64; tile.invocations <= 384; tile.invocations += 32)
                 for (uint32_t pixels = 16; pixels <= 256; pixels *= 2) {
