@@ -111,7 +111,7 @@ static double score(const struct mapping *map, const struct tile *tile, const st
     uint32_t weights = tile->lanes ? mapping_ratio(block->columns, tile->lanes) : block->columns;
     double reads = block->runs * mapping_patch(map, COLUMNS, block->run) + map->taps[COLUMNS] * weights;
     double words = (double)patch_cells(map, tile) + taps * tile->channels;
-    double cost = 1 + 2 * reads / (sums * map->taps[COLUMNS]) + 10 * words / (sums * tile->invocations * taps) +
+    double cost = 1 + 2 * reads / (sums * map->taps[COLUMNS]) + 12 * words / (sums * tile->invocations * taps) +
                   0.5 / (taps * tile->depth);
     if (tile->parts > 1)
         cost += PART_COST * tile->parts / (taps * map->source_channels);
