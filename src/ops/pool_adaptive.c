@@ -55,8 +55,7 @@ static void reference(const struct call *call, const double *const in[], double 
     }
 }
 
-/* The push words of shaders/adaptive_pool.glsl for a kernel that reads in[0] and writes out[0], a vec4 an invocation.
- */
+/* For both kernels, with the push words of shaders/adaptive_pool.glsl; an invocation writes a vec4 of out[0]. */
 static bool lower(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
     const struct tensor *read = call->in[0], *written = call->out[0];
     const uint32_t *from = read->shape.d, *to = written->shape.d;
