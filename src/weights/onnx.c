@@ -308,8 +308,8 @@ static void max_pool(struct exporter *exporter, const struct node *node) {
     end(exporter);
 }
 
-/* As an input the constant SCOPE.NAME [means,elements], or transposed: the share that each element has in each mean. The
- * windows are those of the op (src/ops/pool_adaptive.c). */
+/* As an input the constant SCOPE.NAME [means,elements], or transposed: the share that each element has in each mean.
+ * The windows are those of the op (src/ops/pool_adaptive.c). */
 static void input_means(struct exporter *exporter, const struct node *node, const char *name, uint32_t means,
                         uint32_t elements, bool transposed) {
     char text[NAME_LENGTH];
