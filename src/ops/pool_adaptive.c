@@ -37,16 +37,25 @@ static enum status infer(const struct call *call, struct tensor out[]) {
     return STATUS_OK;
 }
 
+/* Rows and columns of `read` that belong to element `i` of a dense tensor `written`; returns where their plane, the
+ * same image and channel, starts. */
+static uint64_t seen_from(struct shape read, struct shape written, uint64_t i, struct range *rows,
+                          struct range *columns) {
+    uint64_t channel = i % written.d[C], pixel = i / written.d[C], line = pixel / written.d[W];
+    *rows = window_at((uint32_t)(line % written.d[H]), read.d[H], written.d[H]);
+    *columns = window_at((uint32_t)(pixel % written.d[W]), read.d[W], written.d[W]);
+    return line / written.d[H] * read.d[H] * read.d[W] * read.d[C] + channel;
+}
+
 static void reference(const struct call *call, const double *const in[], double *const out[], double *const bound[]) {
     struct shape x = call->in[0]->shape, y = call->out[0]->shape;
     for (uint64_t i = 0; i < shape_count(y); i++) {
-        uint32_t c = (uint32_t)(i % y.d[C]), column = (uint32_t)(i / y.d[C] % y.d[W]);
-        uint32_t row = (uint32_t)(i / y.d[C] / y.d[W] % y.d[H]), image = (uint32_t)(i / y.d[C] / y.d[W] / y.d[H]);
-        struct range rows = window_at(row, x.d[H], y.d[H]), columns = window_at(column, x.d[W], y.d[W]);
+        struct range rows, columns;
+        const double *plane = in[0] + seen_from(x, y, i, &rows, &columns);
         double sum = 0, absolute = 0, area = length(rows) * length(columns);
         for (uint32_t r = rows.first; r < rows.last; r++)
             for (uint32_t k = columns.first; k < columns.last; k++) {
-                double value = in[0][(((uint64_t)image * x.d[H] + r) * x.d[W] + k) * x.d[C] + c];
+                double value = plane[((uint64_t)r * x.d[W] + k) * x.d[C]];
                 sum += value;
                 absolute += fabs(value);
             }
@@ -130,14 +139,13 @@ static void backward_reference(const struct call *call, const double *const in[]
                                double *const bound[]) {
     struct shape dy = call->in[0]->shape, dx = call->out[0]->shape;
     for (uint64_t i = 0; i < shape_count(dx); i++) {
-        uint32_t c = (uint32_t)(i % dx.d[C]), column = (uint32_t)(i / dx.d[C] % dx.d[W]);
-        uint32_t row = (uint32_t)(i / dx.d[C] / dx.d[W] % dx.d[H]), image = (uint32_t)(i / dx.d[C] / dx.d[W] / dx.d[H]);
-        struct range rows = window_at(row, dy.d[H], dx.d[H]), columns = window_at(column, dy.d[W], dx.d[W]);
+        struct range rows, columns;
+        const double *plane = in[0] + seen_from(dy, dx, i, &rows, &columns);
         double sum = 0, absolute = 0;
         for (uint32_t r = rows.first; r < rows.last; r++)
             for (uint32_t k = columns.first; k < columns.last; k++) {
                 double area = length(window_at(r, dx.d[H], dy.d[H])) * length(window_at(k, dx.d[W], dy.d[W]));
-                double share = in[0][(((uint64_t)image * dy.d[H] + r) * dy.d[W] + k) * dy.d[C] + c] / area;
+                double share = plane[((uint64_t)r * dy.d[W] + k) * dy.d[C]] / area;
                 sum += share;
                 absolute += fabs(share);
             }
