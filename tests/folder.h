@@ -8,6 +8,15 @@
 
 static char folder[] = "/tmp/resnet-vk-test-XXXXXX";
 
+/* The path of a file in it; the last eight are kept. */
+static inline const char *in_folder(const char *name) {
+    static char paths[8][160];
+    static int next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
 static inline int make_folder(void **state) {
     (void)state;
     return mkdtemp(folder) ? 0 : -1;

@@ -11,12 +11,6 @@
 
 static char *file_text;
 
-static const char *in_folder(const char *name) {
-    static char path[64];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
 /* The file's text, until the next call. */
 static char *load(const char *name) {
     uint8_t *bytes;

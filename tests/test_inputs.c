@@ -14,14 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *in_folder(const char *name) {
-    static char paths[4][160];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 #define WEIGHTS "--device cpu --weights run/last.safetensors"
 #define TRAIN "train --device cpu --model resnet8 --batch 8 --epochs 1 "
 

@@ -28,14 +28,6 @@ enum { STEPS = 6, EPOCHS = 8, SAVE_STEPS = 2 };
 static char run_folder[64], last[96], messages[64];
 static uint32_t draws;
 
-static const char *in_folder(const char *name) {
-    static char paths[4][128];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 /* ---- the run ---- */
 
 static pid_t start(void) {

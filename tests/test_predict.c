@@ -10,14 +10,6 @@ enum { CLASSES = 3, PICTURES = 7, SIDE = 8 };
 
 static const char *const class_names[CLASSES] = {"a,<i>&\"b'", "n02123045", "plain"};
 
-static const char *in_folder(const char *name) {
-    static char paths[4][160];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 #define WEIGHTS "--device cpu --weights %s/run/last.safetensors"
 
 /* A model that knows the classes by the names of their folders, and pictures of other shapes to show it. */

@@ -24,14 +24,6 @@
 
 static bool mounts; /* this process may mount file systems, where nobody else sees them */
 
-static const char *in_folder(const char *name) {
-    static char paths[8][160];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 static void write_text(const char *name, const char *text) {
     FILE *file = fopen(in_folder(name), "w");
     assert_non_null(file);

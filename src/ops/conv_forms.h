@@ -16,8 +16,7 @@ bool conv_forms_quads(const struct call *call, const struct device_facts *facts,
 bool conv_forms_quads_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_quads_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 
-/* Software devices, without groups, 3x3 with stride 1, where it is faster by an estimate. Rounds more: see struct form.
- */
+/* Software devices, one group, 3x3 with stride 1, where it is faster by an estimate. Rounds more: see struct form. */
 bool conv_forms_winograd(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_winograd_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 
