@@ -222,6 +222,13 @@ struct rvk_progress {
     double waited; /* share of this epoch's time in which the device waited for pictures of a streamed set */
 };
 
+/* Of validation after an epoch, or of the test at the end. */
+struct rvk_evaluating {
+    bool test;
+    uint32_t done, count; /* images */
+    double seconds;       /* for those that are done */
+};
+
 struct rvk_epoch {
     uint32_t epoch, epochs;
     uint64_t step; /* steps done in all */
@@ -348,7 +355,8 @@ struct rvk_train_options {
 
     /* Called from the calling thread, each may be NULL. */
     void (*on_start)(void *user, const struct rvk_run *run);
-    void (*on_step)(void *user, const struct rvk_progress *progress); /* after every step: be quick */
+    void (*on_step)(void *user, const struct rvk_progress *progress);         /* after every step: be quick */
+    void (*on_evaluating)(void *user, const struct rvk_evaluating *progress); /* after every batch: likewise */
     void (*on_epoch)(void *user, const struct rvk_epoch *epoch);
     void (*on_profile)(void *user, const struct rvk_profile_row *rows, uint32_t count); /* once, at the end */
     /* Asked after every step. RVK_OK: go on. Anything else, such as RVK_INTERRUPTED: save and return that. */

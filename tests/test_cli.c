@@ -295,6 +295,31 @@ static void test_memory(void **state) {
     }
 }
 
+/* On a terminal a line says how far validation and the test are, and goes; elsewhere nothing does. */
+static void test_evaluating(void **state) {
+    (void)state;
+    static const char *const commands[] = {"train --model resnet8", "compare resnet8"};
+    for (int i = 0; i < 2; i++) {
+        char line[1024];
+        snprintf(line, sizeof line,
+                 "script -qec '%s %s --device cpu --data generated:count=96,classes=4,size=32 --batch 8 --epochs 1 "
+                 "--eval-batch 8 --validation-split 0.9 >%s/text' %s/terminal </dev/null >/dev/null 2>&1; "
+                 "cat %s/terminal",
+                 PROGRAM, commands[i], folder, folder, folder);
+        assert_int_equal(run_line(line), 0);
+        expect(0, i ? "\r\x1b[Krun 1/1 resnet8  validating  " : "\r\x1b[Kvalidating  ");
+        expect(0, " of 87 images  ");
+        expect(0, i ? "\r\x1b[Krun 1/1 resnet8  testing  " : "\r\x1b[Ktesting  ");
+        expect(0, " of 96 images  ");
+        expect(0, " s left\r\x1b[K");
+        snprintf(line, sizeof line, "cat %s/text", folder);
+        assert_int_equal(run_line(line), 0);
+        assert_true(*output && !strchr(output, '\r'));
+    }
+    assert_int_equal(run("train " SMALL " --epochs 1 --validation-split 0.5 2>&1 >/dev/null"), 0);
+    assert_null(strstr(output, "images"));
+}
+
 static void test_target(void **state) {
     (void)state;
     assert_int_equal(run("train " SMALL " --epochs 1 --target-accuracy 1 --lr 1e-9 2>&1"), 1);
@@ -345,11 +370,12 @@ static void test_profile(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_usage),     cmocka_unit_test(test_help),    cmocka_unit_test(test_options),
-        cmocka_unit_test(test_models),    cmocka_unit_test(test_devices), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_files),     cmocka_unit_test(test_verify),  cmocka_unit_test(test_train),
-        cmocka_unit_test(test_use),       cmocka_unit_test(test_memory),  cmocka_unit_test(test_target),
-        cmocka_unit_test(test_nonfinite), cmocka_unit_test(test_bench),   cmocka_unit_test(test_profile),
+        cmocka_unit_test(test_usage),      cmocka_unit_test(test_help),      cmocka_unit_test(test_options),
+        cmocka_unit_test(test_models),     cmocka_unit_test(test_devices),   cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_files),      cmocka_unit_test(test_verify),    cmocka_unit_test(test_train),
+        cmocka_unit_test(test_use),        cmocka_unit_test(test_memory),    cmocka_unit_test(test_target),
+        cmocka_unit_test(test_evaluating), cmocka_unit_test(test_nonfinite), cmocka_unit_test(test_bench),
+        cmocka_unit_test(test_profile),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -168,6 +168,7 @@ static void test_mixing(void **state) {
 
 struct seen {
     uint32_t steps, epochs, starts, stop_after;
+    uint32_t evaluated[2]; /* images of validation and of the test, in this epoch */
     double rate;
     struct rvk_epoch epoch;
 };
@@ -192,8 +193,20 @@ static void on_step(void *user, const struct rvk_progress *progress) {
     assert_true(progress->images_per_second > 0);
 }
 
+static void on_evaluating(void *user, const struct rvk_evaluating *progress) {
+    struct seen *seen = user;
+    uint32_t *evaluated = &seen->evaluated[progress->test], rest = progress->count - *evaluated;
+    assert_int_equal(progress->done - *evaluated, rest < 32 ? rest : 32);
+    assert_true(progress->seconds > 0);
+    *evaluated = progress->done;
+}
+
+/* What was validated was heard before. */
 static void on_epoch(void *user, const struct rvk_epoch *epoch) {
     struct seen *seen = user;
+    assert_int_equal(seen->evaluated[false], epoch->validated ? 16 : 0);
+    assert_int_equal(seen->evaluated[true], 0);
+    seen->evaluated[false] = 0;
     seen->epochs++;
     seen->epoch = *epoch;
 }
@@ -208,6 +221,7 @@ static struct rvk_train_options watched(struct seen *seen) {
     *seen = (struct seen){0};
     options.on_start = on_start;
     options.on_step = on_step;
+    options.on_evaluating = on_evaluating;
     options.on_epoch = on_epoch;
     options.should_stop = should_stop;
     options.user = seen;
@@ -225,6 +239,8 @@ static void test_callbacks(void **state) {
     assert_int_equal(seen.epochs, 2);
     assert_true(seen.rate == 0.1);
     assert_true(seen.epoch.validated);
+    assert_int_equal(seen.evaluated[false], 0);
+    assert_int_equal(seen.evaluated[true], 80);
     assert_int_equal(result.last.epoch, 2);
     assert_true(result.last.train_loss == seen.epoch.train_loss);
     assert_true(result.tested && isfinite(result.test_loss));
@@ -240,6 +256,7 @@ static void test_accumulate(void **state) {
     options.augment = "none";
     options.normalize = "pixel";
     options.on_start = NULL;
+    options.on_evaluating = NULL;
     options.validation_split = 0;
     options.batch = 40;
     options.epochs = 1;

@@ -80,6 +80,13 @@ static void on_step(void *user, const struct trainer_progress *progress) {
         options->on_step(options->user, &out);
 }
 
+static void on_evaluating(void *user, const struct trainer_evaluating *progress) {
+    const struct rvk_train_options *options = ((struct bridge *)user)->options;
+    struct rvk_evaluating out = {progress->test, progress->done, progress->count, progress->seconds};
+    if (options->on_evaluating)
+        options->on_evaluating(options->user, &out);
+}
+
 static void on_epoch(void *user, const struct trainer_epoch *epoch) {
     const struct rvk_train_options *options = ((struct bridge *)user)->options;
     struct rvk_epoch out = convert_epoch(epoch);
@@ -202,6 +209,7 @@ static enum status prepare(struct vk_device *device, struct bridge *bridge, stru
     trainer->record = bridge->record;
     trainer->on_start = on_start;
     trainer->on_step = on_step;
+    trainer->on_evaluating = on_evaluating;
     trainer->on_epoch = on_epoch;
     trainer->on_profile = on_profile;
     trainer->should_stop = should_stop;

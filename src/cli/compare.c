@@ -182,6 +182,15 @@ static void on_step(void *user, const struct rvk_progress *progress) {
                       progress->loss, 100 * (1 - progress->accuracy), cli_duration(progress->seconds_left, left));
 }
 
+static void on_evaluating(void *user, const struct rvk_evaluating *progress) {
+    const struct watch *watch = user;
+    char name[128], what[192];
+    name_run(watch->run, name);
+    snprintf(what, sizeof what, "run %zu/%zu %s  %s  ", watch->number, watch->count, name,
+             progress->test ? "testing" : "validating");
+    progress_images(what, progress->done, progress->count, progress->seconds);
+}
+
 static void on_epoch(void *user, const struct rvk_epoch *epoch) {
     struct watch *watch = user;
     FILE *out = telling(watch->cli);
@@ -224,6 +233,7 @@ static struct rvk_train_options options_of(const struct compare_run *run, bool k
         options.overwrite = known || values.overwrite;
     options.on_start = on_start;
     options.on_step = on_step;
+    options.on_evaluating = on_evaluating;
     options.on_epoch = on_epoch;
     options.should_stop = should_stop;
     return options;

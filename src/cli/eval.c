@@ -195,7 +195,7 @@ struct watch {
 
 static enum rvk_status on_batch(void *user, uint32_t done) {
     const struct watch *watch = user;
-    progress_images(done, watch->count, 1e-9 * (double)(clock_ns() - watch->start_ns));
+    progress_images("", done, watch->count, 1e-9 * (double)(clock_ns() - watch->start_ns));
     return stop_asked_after(done, watch->count);
 }
 

@@ -78,7 +78,7 @@ static enum rvk_status on_batch(void *user, uint32_t first, uint32_t count, cons
         status = predict_output_put(&run->output, first + i, probabilities + (size_t)i * run->output.classes);
     fflush(stdout);
     if (run->count >= PROGRESS)
-        progress_images(run->output.done, run->count, seconds_of(run));
+        progress_images("", run->output.done, run->count, seconds_of(run));
     return status == RVK_OK ? stop_asked_after(run->output.done, run->count) : status;
 }
 

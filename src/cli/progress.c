@@ -36,11 +36,11 @@ void progress_show(const char *format, ...) {
     visible = true;
 }
 
-void progress_images(uint32_t done, uint32_t count, double seconds) {
+void progress_images(const char *what, uint32_t done, uint32_t count, double seconds) {
     double rate = done / (seconds > 0 ? seconds : 1);
     char left[32];
     if (progress_due())
-        progress_show("%u of %u images  %.1f images/s  %s left", done, count, rate,
+        progress_show("%s%u of %u images  %.1f images/s  %s left", what, done, count, rate,
                       cli_duration((count - done) / (rate > 0 ? rate : 1), left));
 }
 

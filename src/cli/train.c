@@ -183,6 +183,11 @@ static void on_step(void *user, const struct rvk_progress *progress) {
                       cli_duration(progress->seconds_left, left));
 }
 
+static void on_evaluating(void *user, const struct rvk_evaluating *progress) {
+    (void)user;
+    progress_images(progress->test ? "testing  " : "validating  ", progress->done, progress->count, progress->seconds);
+}
+
 static json_t *pack_hash(uint64_t hash) {
     return json_sprintf("%016llx", (unsigned long long)hash);
 }
@@ -321,6 +326,7 @@ static void set_callbacks(struct cli *cli) {
         values.train.plan = cli->common.json ? stderr : stdout;
     values.train.on_start = on_start;
     values.train.on_step = on_step;
+    values.train.on_evaluating = on_evaluating;
     values.train.on_epoch = on_epoch;
     values.train.on_profile = on_profile;
     values.train.should_stop = should_stop;

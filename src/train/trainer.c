@@ -239,12 +239,34 @@ static enum status run_steps(struct trainer *trainer, enum status *reason, bool 
     return STATUS_OK;
 }
 
+struct watch {
+    const struct trainer_options *options;
+    struct trainer_evaluating progress;
+    uint64_t start_ns;
+};
+
+static enum status report_evaluating(void *user, uint32_t done) {
+    struct watch *watch = user;
+    watch->progress.done = done;
+    watch->progress.seconds = seconds_since(watch->start_ns);
+    if (watch->options->on_evaluating)
+        watch->options->on_evaluating(watch->options->user, &watch->progress);
+    return STATUS_OK;
+}
+
+/* Images [first, first + count): those of validation, or of the test. */
+static enum status evaluate(struct trainer *trainer, bool test, uint32_t first, uint32_t count,
+                            struct evaluation *evaluation) {
+    struct watch watch = {trainer->options, {.test = test, .count = count}, clock_ns()};
+    return evaluator_run(&trainer->evaluator, test ? &trainer->test : &trainer->training, first, count,
+                         report_evaluating, &watch, evaluation, NULL);
+}
+
 static enum status validate(struct trainer *trainer, struct trainer_epoch *epoch) {
     if (!trainer->validation_count)
         return STATUS_OK;
     struct evaluation evaluation;
-    TRY(evaluator_run(&trainer->evaluator, &trainer->training, trainer->train_count, trainer->validation_count, NULL,
-                      NULL, &evaluation, NULL));
+    TRY(evaluate(trainer, false, trainer->train_count, trainer->validation_count, &evaluation));
     epoch->validated = true;
     epoch->validation_loss = evaluation.loss;
     epoch->validation_accuracy = evaluation.accuracy;
@@ -330,7 +352,7 @@ static bool finished(const struct trainer *trainer) {
 
 static enum status test(struct trainer *trainer) {
     struct evaluation evaluation;
-    TRY(evaluator_run(&trainer->evaluator, &trainer->test, 0, trainer->test.count, NULL, NULL, &evaluation, NULL));
+    TRY(evaluate(trainer, true, 0, trainer->test.count, &evaluation));
     trainer->result->tested = true;
     trainer->result->test_loss = evaluation.loss;
     trainer->result->test_accuracy = evaluation.accuracy;

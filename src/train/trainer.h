@@ -39,6 +39,13 @@ struct trainer_progress {
     double waited; /* share of this epoch's time in which the device waited for pictures */
 };
 
+/* Of validation after an epoch, or of the test at the end. */
+struct trainer_evaluating {
+    bool test;
+    uint32_t done, count; /* images */
+    double seconds;       /* for those that are done */
+};
+
 struct trainer_epoch {
     uint32_t epoch, epochs; /* from 1 */
     uint64_t step;          /* done in all */
@@ -91,6 +98,7 @@ struct trainer_options {
     /* each may be NULL */
     void (*on_start)(void *user, const struct trainer_run *run);
     void (*on_step)(void *user, const struct trainer_progress *progress);
+    void (*on_evaluating)(void *user, const struct trainer_evaluating *progress);
     void (*on_epoch)(void *user, const struct trainer_epoch *epoch);
     void (*on_profile)(void *user, const struct profile *profile);
     enum status (*should_stop)(void *user);
