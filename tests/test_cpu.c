@@ -5,6 +5,7 @@
 #include "data/safetensors.h"
 #include "train/check.h"
 
+#include "folder.h"
 #include "test.h"
 
 #include "resnet_vk.h"
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char folder[] = "/tmp/test_cpu_XXXXXX";
 static struct rvk_context *reference, *vulkan;
 
 static struct rvk_context *open_device(const char *name) {
@@ -28,16 +28,14 @@ static int prepare(void **state) {
     (void)state;
     reference = open_device("cpu");
     vulkan = open_device(NULL);
-    return mkdtemp(folder) ? 0 : -1;
+    return make_folder(state);
 }
 
 static int clean(void **state) {
     (void)state;
-    char line[64];
     rvk_close(reference);
     rvk_close(vulkan);
-    snprintf(line, sizeof line, "rm -r %s", folder);
-    return system(line);
+    return remove_folder(state);
 }
 
 /* ---- the plan ---- */
@@ -94,14 +92,6 @@ static struct rvk_train_result train(struct rvk_context *context, const struct r
     if (rvk_train(context, options, &result) != RVK_OK)
         fail_msg("%s", rvk_message());
     return result;
-}
-
-static const char *in_folder(const char *name) {
-    static char paths[4][128];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
 }
 
 /* L2 norm of the difference of two files' tensors as a share of the second's norm: the largest of all tensors. */

@@ -1,4 +1,5 @@
 /* Training through the public header: callbacks, refusals, and a stopped run that goes on with the same bits. */
+#include "folder.h"
 #include "test.h"
 
 #include "resnet_vk.h"
@@ -12,7 +13,6 @@
 #include <unistd.h>
 
 static struct rvk_context *context;
-static char folder[] = "/tmp/test_train_XXXXXX";
 
 static int open_context(void **state) {
     (void)state;
@@ -20,24 +20,14 @@ static int open_context(void **state) {
         .device = getenv("TEST_DEVICE"), .no_cache = true, .validation = getenv("TEST_VALIDATION") != NULL};
     if (rvk_open(&options, &context) != RVK_OK)
         fail_msg("%s", rvk_message());
-    return mkdtemp(folder) ? 0 : -1;
+    return make_folder(state);
 }
 
 static int close_context(void **state) {
     (void)state;
-    char line[64];
     assert_int_equal(rvk_get_counters(context).validation_messages, 0);
     rvk_close(context);
-    snprintf(line, sizeof line, "rm -r %s", folder);
-    return system(line);
-}
-
-static const char *in_folder(const char *name) {
-    static char paths[4][128];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
+    return remove_folder(state);
 }
 
 /* A net of eight layers on small images: a step takes some milliseconds on a software device. */
