@@ -218,6 +218,8 @@ static void test_lists(void **state) {
     expect(3, "/none: No such file");
     assert_int_equal(run("predict --list - " WEIGHTS " 2>&1 </dev/null", folder), 3);
     expect(3, "the list of files is empty");
+    assert_int_equal(run("predict --list - " WEIGHTS " 2>&1 </dev/zero", folder), 3); /* which has no end */
+    expect(3, "standard input holds a zero byte: lists whose names end with one need --null");
 }
 
 /* ---- the contact sheet ---- */

@@ -21,24 +21,39 @@ enum rvk_status paths_add(struct paths *paths, const char *path) {
     return RVK_OK;
 }
 
+struct line {
+    char *text;
+    size_t length, room;
+};
+
+/* Reads up to the delimiter, a zero byte or the end; returns which of them it was, EOF also after a failure. */
+static int read_line(FILE *file, int delimiter, struct line *line, enum rvk_status *status) {
+    int c;
+    for (line->length = 0; (c = getc_unlocked(file)) != delimiter && c > 0; line->text[line->length++] = (char)c)
+        if ((*status = (enum rvk_status)memory_grow(&line->text, &line->room, line->length + 2, 1)) != RVK_OK)
+            return EOF;
+    if (delimiter == '\n' && line->length && line->text[line->length - 1] == '\r')
+        line->length--;
+    if (line->length)
+        line->text[line->length] = 0;
+    return c;
+}
+
 static enum rvk_status read_lines(struct paths *paths, FILE *file, const char *name, int delimiter) {
     enum rvk_status status = RVK_OK;
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t length;
-    while (status == RVK_OK && stop_asked() == RVK_OK && (length = getdelim(&line, &room, delimiter, file)) > 0) {
-        if (line[length - 1] == delimiter)
-            line[--length] = 0;
-        if (delimiter == '\n' && length && line[length - 1] == '\r')
-            line[--length] = 0;
-        if (*line)
-            status = paths_add(paths, line);
+    struct line line = {NULL, 0, 0};
+    for (int end = delimiter; status == RVK_OK && end == delimiter && stop_asked() == RVK_OK;) {
+        end = read_line(file, delimiter, &line, &status);
+        if (status == RVK_OK && end == 0 && delimiter != 0)
+            status = cli_fail(RVK_DATA, "%s holds a zero byte: lists whose names end with one need --null", name);
+        else if (status == RVK_OK && line.length)
+            status = paths_add(paths, line.text);
     }
     if (status == RVK_OK && stop_asked() != RVK_OK)
         status = cli_fail(stop_asked(), "stopped while %s was read", name);
     else if (status == RVK_OK && ferror(file))
         status = cli_fail(RVK_IO, "%s: %s", name, strerror(errno));
-    free(line);
+    free(line.text);
     return status;
 }
 
