@@ -33,8 +33,9 @@ layout(constant_id = 13) const uint STEP_ROWS = 1;
 layout(constant_id = 14) const uint STEP_COLUMNS = 1;
 layout(constant_id = 15) const uint BACKWARD = 0;
 layout(constant_id = 16) const uint FLAGS = 0; // what is added and done at the end
+layout(constant_id = 17) const uint PLANES = 4; // DEPTH, or the channels of the source if these are fewer than 4
 #ifdef SHARE_LANES
-layout(constant_id = 17) const uint LANES = 8;
+layout(constant_id = 18) const uint LANES = 8;
 #endif
 
 INPUT(0, source);
@@ -78,13 +79,13 @@ uvec3 run_place(uint r) {
 }
 
 void multiply(uint tap_row) {
-    [[unroll]] for (uint k = 0u; k < DEPTH; k++) {
+    [[unroll]] for (uint k = 0u; k < PLANES; k++) {
         float a[RUNS * RUN_VALUES], b[COLUMNS];
         [[unroll]] for (uint r = 0u; r < RUNS; r++)
             [[unroll]] for (uint i = 0u; i < RUN_VALUES; i++)
                 a[r * RUN_VALUES + i] = left[k * LEFT_PITCH + run_at[r] + tap_row * STEP_ROWS * PATCH_PITCH + i];
         [[unroll]] for (uint t = 0u; t < TAP_COLUMNS; t++) {
-            read_right((tap_row * TAP_COLUMNS + t) * DEPTH + k, b);
+            read_right((tap_row * TAP_COLUMNS + t) * PLANES + k, b);
             [[unroll]] for (uint i = 0u; i < ROWS; i++) {
                 float value = a[i / RUN * RUN_VALUES + i % RUN * SCALE_COLUMNS + t * STEP_COLUMNS];
                 [[unroll]] for (uint j = 0u; j < COLUMNS; j++)

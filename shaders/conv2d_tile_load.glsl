@@ -14,8 +14,8 @@ const uint TAP_CELLS = DEPTH_QUADS * CHANNELS; // vec4s of a tap's weights
 const uint LEFT_LOADS = (PATCH_CELLS * DEPTH_QUADS + INVOCATIONS - 1u) / INVOCATIONS;
 const uint RIGHT_LOADS = (TAPS * TAP_CELLS + INVOCATIONS - 1u) / INVOCATIONS;
 // The last load may bring what nobody reads.
-const uint RIGHT_ROWS = (RIGHT_LOADS * INVOCATIONS + TAP_CELLS - 1u) / TAP_CELLS * DEPTH;
-shared float left[DEPTH * LEFT_PITCH];        // [depth][image, row, column]
+const uint RIGHT_ROWS = (RIGHT_LOADS * INVOCATIONS + TAP_CELLS - 1u) / TAP_CELLS * PLANES;
+shared float left[PLANES * LEFT_PITCH];       // [depth][image, row, column]
 shared float right[RIGHT_ROWS * RIGHT_PITCH]; // [tap, depth][channel]
 
 const uint COLUMN_BLOCKS = CHANNELS / COLUMNS, ROW_BLOCKS = INVOCATIONS / COLUMN_BLOCKS;
@@ -68,8 +68,8 @@ ivec3 right_cell(uint i) {
 // Where the first word of such a cell is in shared memory.
 uint right_word(uint e) {
     uvec3 cell = cell_of(e);
-    return BACKWARD != 0u ? (cell.x * DEPTH + 4u * cell.z) * RIGHT_PITCH + cell.y
-                          : (cell.x * DEPTH + cell.y) * RIGHT_PITCH + 4u * cell.z;
+    return BACKWARD != 0u ? (cell.x * PLANES + 4u * cell.z) * RIGHT_PITCH + cell.y
+                          : (cell.x * PLANES + cell.y) * RIGHT_PITCH + 4u * cell.z;
 }
 
 void find_right() {
@@ -108,18 +108,19 @@ void load_ahead(int depth) {
         right_next[i] = load_right(i, depth);
 }
 
-// What lies beyond the last cell goes where nobody reads it.
+// What lies beyond the last cell or plane goes where nobody reads it, as the end of a row of the weights.
 void share(int depth) {
     barrier();
     [[unroll]] for (uint i = 0u; i < RIGHT_LOADS; i++) {
         vec4 loaded = TAPS > 1u ? load_right(i, depth) : right_next[i];
-        uint to = right_word(self) + right_word(i * INVOCATIONS);
-        [[unroll]] for (uint j = 0u; j < 4u; j++)
+        bool beyond = BACKWARD == 0u && PLANES < DEPTH && right_cell(i).y >= PLANES;
+        uint to = beyond ? CHANNELS : right_word(self) + right_word(i * INVOCATIONS);
+        [[unroll]] for (uint j = 0u; j < (BACKWARD != 0u ? min(PLANES, 4u) : 4u); j++)
             right[to + j * (BACKWARD != 0u ? RIGHT_PITCH : 1u)] = loaded[j];
     }
     [[unroll]] for (uint i = 0u; i < LEFT_LOADS; i++) {
         vec4 loaded = TAPS > 1u ? load_left(i, depth) : left_next[i];
-        [[unroll]] for (uint j = 0u; j < 4u; j++)
+        [[unroll]] for (uint j = 0u; j < min(PLANES, 4u); j++)
             left[left_to[i] + j * LEFT_PITCH] = loaded[j];
     }
     barrier();

@@ -221,7 +221,8 @@ static void gpu_facts(struct device_facts *facts) {
 }
 
 /* Constants of conv2d_tile.glsl. */
-enum { INVOCATIONS, IMAGES, TILE_ROWS, TILE_COLUMNS, CHANNELS, DEPTH, RUNS, RUN, BLOCK_COLUMNS, FLAGS = 16, LANES };
+enum { INVOCATIONS, IMAGES, TILE_ROWS, TILE_COLUMNS, CHANNELS, DEPTH, RUNS, RUN, BLOCK_COLUMNS };
+enum { FLAGS = 16, PLANES, LANES };
 
 /* The tile's constants: its invocations have at least as many runs as it has pixels, and not twice as many. */
 static const uint32_t *check_tile(const struct lowering *lowering, const struct device_facts *facts) {
@@ -276,6 +277,31 @@ static void tiles_suit_the_device(void **state) {
     assert_int_equal(check_tile(&lowering, &facts)[INVOCATIONS], 128);
     assert_int_equal(lowering.dispatches[0].subgroup_size, 32);
     graph_destroy(&graph);
+}
+
+/* An image's three channels take three planes of shared memory, not the four of a vec4. */
+static void padding_takes_no_shared_memory(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        uint32_t depth, planes;
+    } cases[] = {{"x=8x64x64x3 weight=7x7x3x64 stride_h=2 stride_w=2", 4, 3},
+                 {"x=8x64x64x1 weight=3x3x1x64", 4, 1},
+                 {"x=8x64x64x5 weight=3x3x5x64", 4, 4},
+                 {"x=8x64x64x6 weight=1x1x6x64", 8, 8}};
+    struct graph graph;
+    struct call call;
+    struct lowering lowering;
+    struct device_facts facts;
+    gpu_facts(&facts);
+    facts.max_shared_bytes = 32768;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        lower_case(&graph, "conv2d", cases[i].line, &facts, "tile", &call, &lowering);
+        const uint32_t *c = check_tile(&lowering, &facts);
+        assert_int_equal(c[DEPTH], cases[i].depth);
+        assert_int_equal(c[PLANES], cases[i].planes);
+        graph_destroy(&graph);
+    }
 }
 
 /* Intel: short subgroups share weights, and 32 sums fit into the registers. */
@@ -405,6 +431,7 @@ int main(void) {
         cmocka_unit_test(software_devices_get_the_subgroup_form),
         cmocka_unit_test(gpus_get_tiles),
         cmocka_unit_test(tiles_suit_the_device),
+        cmocka_unit_test(padding_takes_no_shared_memory),
         cmocka_unit_test(short_subgroups_share_weights),
         cmocka_unit_test(small_images_are_split_by_channels),
         cmocka_unit_test(strided_rows_take_their_taps),

@@ -75,8 +75,8 @@ static void plant_usual(char form[24]) {
     } plants[] = {
         {"winograd", {"conv2d", "conv2d_winograd_target", "winograd.glsl", "8.0 * far", "4.0 * far"}},
         {"subgroup", {"conv2d", "conv2d_subgroup", "conv2d_rows.glsl", "row + i >= grid.x", "row + i + 1 >= grid.x"}},
-        {"lanes", {"conv2d", "conv2d_tile_lanes", "conv2d_tile.glsl", "k < DEPTH;", "k + 1u < DEPTH;"}},
-        {"tile", {"conv2d", "conv2d_tile", "conv2d_tile.glsl", "k < DEPTH;", "k + 1u < DEPTH;"}},
+        {"lanes", {"conv2d", "conv2d_tile_lanes", "conv2d_tile.glsl", "k < PLANES;", "k + 1u < PLANES;"}},
+        {"tile", {"conv2d", "conv2d_tile", "conv2d_tile.glsl", "k < PLANES;", "k + 1u < PLANES;"}},
         {"plain", {"conv2d", "conv2d", NULL, "first + p < pixels;", "first + p + 1u < pixels;"}},
     };
     struct one one;

@@ -1,6 +1,6 @@
 /*
  * conv_tile: conv2d and conv2d_backward_input as matrix products with tiles in shared memory, for GPUs. The loops are
- * in shaders/conv2d_tile.glsl; here is the choice of the tile.
+ * in shaders/conv2d_tile*.glsl; here is the choice of the tile.
  */
 #include "ops/conv_forms.h"
 
@@ -49,13 +49,18 @@ static uint64_t tap_cells(const struct tile *tile) {
     return (uint64_t)tile->depth * tile->channels / 4;
 }
 
-/* As conv2d_tile.glsl has it. */
+/* Channels of the source that are in shared memory at once: a padded vec4 need not be there as a whole. */
+static uint32_t planes(const struct mapping *map, const struct tile *tile) {
+    return tile->depth == 4 ? MAX(MIN(map->source_channels, 4), 1) : tile->depth;
+}
+
+/* As conv2d_tile_load.glsl has it. */
 static uint64_t shared_bytes(const struct mapping *map, const struct tile *tile) {
     uint64_t rows = (uint64_t)tile->images * mapping_patch(map, ROWS, tile->size[ROWS]);
     uint64_t plane = round_up(rows * round_up(mapping_patch(map, COLUMNS, tile->size[COLUMNS]), 4), 8) + 4;
     uint64_t cells = tap_cells(tile),
              loaded = round_up(map->taps[ROWS] * map->taps[COLUMNS] * cells, tile->invocations);
-    return 4 * tile->depth * (plane + ceil_div(loaded, cells) * (tile->channels + 4));
+    return 4 * planes(map, tile) * (plane + ceil_div(loaded, cells) * (tile->channels + 4));
 }
 
 static uint64_t patch_cells(const struct mapping *map, const struct tile *tile) {
@@ -191,6 +196,7 @@ static void push_constants(struct dispatch *dispatch, const struct mapping *map,
                                   map->step[COLUMNS],
                                   backward,
                                   flags,
+                                  planes(map, tile),
                                   tile->lanes};
     for (size_t i = 0; i < COUNT(constants) - (tile->lanes == 0); i++)
         dispatch_constant(dispatch, constants[i]);
