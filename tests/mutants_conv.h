@@ -11,6 +11,7 @@
 #define TILE "conv2d_tile.glsl"
 #define TILE_LOAD "conv2d_tile_load.glsl"
 #define TILE_WEIGHT "conv2d_tile_weight.glsl"
+#define TILE_WEIGHT_LOAD "conv2d_tile_weight_load.glsl"
 #define ROW_LOOPS "conv2d_rows.glsl"
 #define ROW_LOOPS_WEIGHT "conv2d_rows_weight.glsl"
 #define END "conv2d_end.glsl"
@@ -197,15 +198,16 @@ static const struct listed mutants_conv[] = {
      "slope[c][o], " HALF1("sum[(t * QUADS * 4 + i) * 4 + o]") ")"},
     {WEIGHT, "tile", TAIL, "conv2d_tile_weight", TILE_WEIGHT, "rectangle < last", "rectangle + 1 < last"},
     {WEIGHT, "tile", INDEX, "conv2d_tile_weight", TILE_WEIGHT, "(chunk + 1) *", "chunk *"},
-    {WEIGHT, "tile", PADDING, "conv2d_tile_weight", TILE_WEIGHT, "inside(origin + left_place(i), size)", "true"},
+    {WEIGHT, "tile", PADDING, "conv2d_tile_weight", TILE_WEIGHT_LOAD, "inside(origin + left_place(i), size)", "true"},
     {WEIGHT, "tile", INDEX, "conv2d_tile_weight", TILE_WEIGHT, "ivec3(corner.x + int(IMAGES), 0, 0)", "corner"},
     {WEIGHT, "tile", INDEX, "conv2d_tile_weight", TILE_WEIGHT, "image_ends ? left_image : ", ""},
     {WEIGHT, "tile", INDEX, "conv2d_tile_weight", TILE_WEIGHT, "row_ends ? right_down : ", ""},
     {WEIGHT, "tile", INDEX, "conv2d_tile_weight", TILE_WEIGHT, "next_image ? left_run(IMAGE_STEP) : ", ""},
     {WEIGHT, "tile", STRIDE, "conv2d_tile_weight", TILE_WEIGHT, " + first_tap * STEP_COLUMNS", ""},
     {WEIGHT, "tile", INDEX, "conv2d_tile_weight", TILE_WEIGHT, "chunk * int(SLICES) +", ""},
-    {WEIGHT, "tile", BARRIER, "conv2d_tile_weight", TILE_WEIGHT, "    barrier();\n}", "}"},
-    {WEIGHT, "tile", BARRIER, "conv2d_tile_weight", TILE_WEIGHT, "    barrier();\n    [[unroll]]", "    [[unroll]]"},
+    {WEIGHT, "tile", BARRIER, "conv2d_tile_weight", TILE_WEIGHT_LOAD, "    barrier();\n}", "}"},
+    {WEIGHT, "tile", BARRIER, "conv2d_tile_weight", TILE_WEIGHT_LOAD, "    barrier();\n    [[unroll]]",
+     "    [[unroll]]"},
     {WEIGHT, "tile", HALF, "conv2d_tile_weight", TILE_WEIGHT, "fma(vec4(value), b[s % FILTER_QUADS], sum[s])",
      HALF4("fma(vec4(value), b[s % FILTER_QUADS], sum[s])")},
     {WEIGHT, "lanes", CHANNEL, "conv2d_tile_weight_lanes", TILE_WEIGHT, "i % LANES", "0u"},
@@ -216,11 +218,11 @@ static const struct listed mutants_conv[] = {
     {WEIGHT, "lanes", TAIL, "conv2d_tile_weight_lanes", TILE_WEIGHT, "i < SLICE_RUNS;", "i + 1u < SLICE_RUNS;"},
     {WEIGHT, "lanes", INDEX, "conv2d_tile_weight_lanes", TILE_WEIGHT, "down ? left_run(DOWN_STEP) : ", ""},
     {WEIGHT, "lanes", INDEX, "conv2d_tile_weight_lanes", TILE_WEIGHT, "ACROSS % SLICE_RUNS", "SLICE_RUNS % ACROSS"},
-    {WEIGHT, "lanes", BARRIER, "conv2d_tile_weight_lanes", TILE_WEIGHT, "    barrier();\n}", "}"},
-    {WEIGHT, "lanes", BARRIER, "conv2d_tile_weight_lanes", TILE_WEIGHT, "    barrier();\n    [[unroll]]",
+    {WEIGHT, "lanes", BARRIER, "conv2d_tile_weight_lanes", TILE_WEIGHT_LOAD, "    barrier();\n}", "}"},
+    {WEIGHT, "lanes", BARRIER, "conv2d_tile_weight_lanes", TILE_WEIGHT_LOAD, "    barrier();\n    [[unroll]]",
      "    [[unroll]]"},
-    {WEIGHT, "lanes", PADDING, "conv2d_tile_weight_lanes", TILE_WEIGHT, "inside(corner + right_place(i), output_size)",
-     "true"},
+    {WEIGHT, "lanes", PADDING, "conv2d_tile_weight_lanes", TILE_WEIGHT_LOAD,
+     "inside(corner + right_place(i), output_size)", "true"},
     {WEIGHT, "lanes", STRIDE, "conv2d_tile_weight_lanes", TILE_WEIGHT, "run.y * SCALE_ROWS", "run.y"},
 };
 
