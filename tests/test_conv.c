@@ -320,6 +320,13 @@ static void short_subgroups_share_weights(void **state) {
     facts.least_subgroup = 8;
     check_form("conv2d", line, &facts, "lanes");
     check_form("conv2d_backward_weight", "x=8x56x56x64 dy=8x56x56x64 kh=1 kw=1", &facts, "lanes");
+    /* Of 8 lanes that share x, 16 filters would leave half without work, not 32. */
+    check_form("conv2d_backward_weight",
+               "x=128x32x32x16 dy=128x32x32x16 kh=3 kw=3 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1", &facts,
+               "tile");
+    check_form("conv2d_backward_weight",
+               "x=128x16x16x32 dy=128x16x16x32 kh=3 kw=3 pad_top=1 pad_bottom=1 pad_left=1 pad_right=1", &facts,
+               "lanes");
     lower_case(&graph, "conv2d", line, &facts, "lanes", &call, &lowering);
     const uint32_t *c = check_tile(&lowering, &facts);
     assert_int_equal(lowering.dispatches[0].subgroup_size, 8);

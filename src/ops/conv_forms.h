@@ -30,7 +30,10 @@ bool conv_forms_tile(const struct call *call, const struct device_facts *facts, 
 bool conv_forms_tile_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_tile_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 
-/* The same for GPUs of few registers and short subgroups (Intel's): the lanes of a subgroup share the weights. */
+/*
+ * The same for GPUs of few registers and short subgroups (Intel's): the lanes of a subgroup share the weights. The
+ * weight gradient's lanes share x, where there are filters for all of them or it is still faster by an estimate.
+ */
 bool conv_forms_lanes(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_lanes_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_lanes_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
@@ -42,6 +45,7 @@ bool conv_forms_slow_tile_weight(const struct call *call, const struct device_fa
 
 bool conv_forms_slow_lanes(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 bool conv_forms_slow_lanes_input(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
+/* Also on a GPU where the tile is faster by the estimate: the tuner measures. */
 bool conv_forms_slow_lanes_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering);
 
 /* What these forms need in any case. */

@@ -12,6 +12,7 @@
 #define INVOCATIONS_CPU 512
 /* Vec4s that an invocation brings at once, bytes of shared memory for each that leave room for other workgroups. */
 #define LOADS_MOST 10
+#define LOADS_FEW 5 /* in few registers */
 #define SHARED_BYTES 112
 #define RUN_COST 20                    /* addresses of a run, in multiply-adds */
 #define VALUES_MOST 10                 /* vec4s of x that an invocation holds */
@@ -100,14 +101,25 @@ static uint32_t find_chunks(const struct mapping *map, const struct tile *tile, 
     return ceil_div(tile->rectangle_count, chunks) <= most ? (uint32_t)chunks : 0;
 }
 
+/* A GPU whose lanes can share x has few registers. */
+static bool few_registers(const struct device_facts *facts) {
+    return facts->kind != DEVICE_CPU && conv_forms_lane_count(facts);
+}
+
+/* 0: any. The shortest subgroups have most registers. */
+static uint32_t subgroup_size(const struct tile *tile, const struct device_facts *facts) {
+    return tile->lanes ? tile->lanes : few_registers(facts) ? conv_forms_lane_count(facts) : conv_forms_wave(facts);
+}
+
 /* Whole subgroups: the rest of one would cost as much as all of it. */
 static bool tile_fits(const struct mapping *map, const struct tile *tile, const struct device_facts *facts) {
     uint32_t per_row = tile->filters / (4 * tile->filter_quads);
     uint32_t wave = conv_forms_wave(facts) ? conv_forms_wave(facts) : MAX(facts->subgroup_size, 1);
-    return conv_forms_group_fits(tile->invocations, tile->lanes, facts) && tile->invocations % wave == 0 &&
-           tile->channels % (4 * tile->channel_quads) == 0 && tile->filters % (4 * tile->filter_quads) == 0 &&
-           tile->invocations % (tile->channels / 4) == 0 && tile->invocations % (tile->filters / 4) == 0 &&
-           slice_invocations(map, tile) <= tile->invocations && (tile->lanes == 0 || per_row % tile->lanes == 0);
+    return conv_forms_group_fits(tile->invocations, subgroup_size(tile, facts), facts) &&
+           tile->invocations % wave == 0 && tile->channels % (4 * tile->channel_quads) == 0 &&
+           tile->filters % (4 * tile->filter_quads) == 0 && tile->invocations % (tile->channels / 4) == 0 &&
+           tile->invocations % (tile->filters / 4) == 0 && slice_invocations(map, tile) <= tile->invocations &&
+           (tile->lanes == 0 || per_row % tile->lanes == 0);
 }
 
 /*
@@ -132,10 +144,10 @@ static double score(const struct mapping *map, const struct tile *tile, const st
     return pixels * map->source_channels * map->target_channels * taps / done * busy * room / cost;
 }
 
-/* Of one invocation, all in registers at once; a run of lanes leaves few of them on Intel. */
-static uint32_t loads_most(const struct mapping *map, const struct tile *tile) {
+/* Of one invocation, all in registers at once; a run leaves few of them on Intel. */
+static uint32_t loads_most(const struct mapping *map, const struct device_facts *facts, const struct tile *tile) {
     if (tile->lanes == 0)
-        return LOADS_MOST;
+        return few_registers(facts) ? LOADS_FEW : LOADS_MOST;
     return map->taps[COLUMNS] == 1 ? 6 : map->scale[COLUMNS] > 1 ? 5 : 7;
 }
 
@@ -151,7 +163,7 @@ static void complete(const struct mapping *map, const struct device_facts *facts
         mapping_ratio(map->source_channels, tile->channels) * mapping_ratio(map->target_channels, tile->filters);
     tile->chunks = find_chunks(map, tile, facts);
     if (shared_bytes(map, tile) <= facts->max_shared_bytes && tile->chunks > 0 &&
-        ceil_div(left, tile->invocations) + ceil_div(right, tile->invocations) <= loads_most(map, tile))
+        ceil_div(left, tile->invocations) + ceil_div(right, tile->invocations) <= loads_most(map, facts, tile))
         tile->score = score(map, tile, facts);
 }
 
@@ -170,10 +182,12 @@ static struct tile choose_size(const struct mapping *map, const struct device_fa
 }
 
 /* Whether registers suffice: the sums, and with more taps than one a run of x; with shared lanes that is spread. */
-static bool block_fits(const struct mapping *map, const struct tile *block) {
+static bool block_fits(const struct mapping *map, const struct device_facts *facts, const struct tile *block) {
     uint32_t sums = 16 * block->tap_block * block->channel_quads * block->filter_quads;
     if (block->lanes)
         return map->taps[COLUMNS] == 1 ? block->run == 8 && sums <= 32 : block->run == 2 && sums <= 48;
+    if (few_registers(facts) && (sums > 48 || (map->taps[COLUMNS] > 1 && block->run != 2)))
+        return false;
     uint32_t held = block->tap_block == 1 ? 1 : run_values(map, block);
     return sums <= 64 && held * block->channel_quads <= VALUES_MOST &&
            (map->taps[COLUMNS] == 1 ? block->run == 4 : block->run < 8);
@@ -191,7 +205,7 @@ static struct tile choose_tile(const struct mapping *map, const struct device_fa
                                  .filter_quads = 1 + quads % 2,
                                  .tap_block = tap_blocks[i / COUNT(runs)],
                                  .lanes = lanes};
-            if (!block_fits(map, &block))
+            if (!block_fits(map, facts, &block))
                 continue;
             struct tile tile = choose_size(map, facts, block);
             if (tile.score > best.score)
@@ -249,19 +263,24 @@ static void push_tile(struct dispatch *dispatch, const struct mapping *map, cons
     push_steps(dispatch, tile, map->grid, one, conv_quads(map->target_channels));
 }
 
+static struct mapping mapping_of_call(const struct call *call) {
+    struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->out[0], call->in[1]);
+    struct conv_axis r = conv_axis_forward(&conv, ROWS), c = conv_axis_forward(&conv, COLUMNS);
+    return mapping_of(&conv, &r, &c, false);
+}
+
 static bool lower_weight(const struct call *call, const struct device_facts *facts, uint32_t lanes,
                          struct lowering *lowering) {
-    struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->out[0], call->in[1]);
     if (!conv_forms_tile_applies(call, facts))
         return false;
-    struct conv_axis r = conv_axis_forward(&conv, ROWS), c = conv_axis_forward(&conv, COLUMNS);
-    struct mapping map = mapping_of(&conv, &r, &c, false);
+    struct conv_geometry conv = conv_geometry_of(call, call->in[0], call->out[0], call->in[1]);
+    struct mapping map = mapping_of_call(call);
     struct tile tile = choose_tile(&map, facts, lanes);
     if (tile.score == 0)
         return false;
     uint32_t groups = mapping_ratio(tile.rectangle_count, mapping_ratio(tile.rectangle_count, tile.chunks));
     struct dispatch *dispatch = lowering_add(lowering, lanes ? "conv2d_tile_weight_lanes" : "conv2d_tile_weight");
-    dispatch->subgroup_size = lanes ? lanes : conv_forms_wave(facts);
+    dispatch->subgroup_size = subgroup_size(&tile, facts);
     dispatch_input(dispatch, 0);
     dispatch_input(dispatch, 1);
     if (groups * tile.slices == 1)
@@ -289,13 +308,26 @@ bool conv_forms_slow_tile_weight(const struct call *call, const struct device_fa
     return facts->kind == DEVICE_CPU && lower_weight(call, facts, 0, lowering);
 }
 
+/*
+ * Whether shared lanes are the faster form: with few filters most of them would work beyond the last one. Alone, an
+ * invocation reads more of x than the score says: PLAIN is by the table of docs/gpu.txt.
+ */
+static bool lanes_pay(const struct call *call, const struct device_facts *facts) {
+    const double PLAIN = 0.85;
+    if (!conv_forms_tile_applies(call, facts))
+        return false;
+    struct mapping map = mapping_of_call(call);
+    double shared = choose_tile(&map, facts, conv_forms_lane_count(facts)).score;
+    return shared > PLAIN * choose_tile(&map, facts, 0).score;
+}
+
 bool conv_forms_lanes_weight(const struct call *call, const struct device_facts *facts, struct lowering *lowering) {
-    return facts->kind != DEVICE_CPU && conv_forms_lane_count(facts) &&
+    return facts->kind != DEVICE_CPU && conv_forms_lane_count(facts) && lanes_pay(call, facts) &&
            lower_weight(call, facts, conv_forms_lane_count(facts), lowering);
 }
 
 bool conv_forms_slow_lanes_weight(const struct call *call, const struct device_facts *facts,
                                   struct lowering *lowering) {
-    return facts->kind == DEVICE_CPU && conv_forms_lane_count(facts) &&
+    return conv_forms_lane_count(facts) && (facts->kind == DEVICE_CPU || !lanes_pay(call, facts)) &&
            lower_weight(call, facts, conv_forms_lane_count(facts), lowering);
 }
