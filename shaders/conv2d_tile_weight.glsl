@@ -8,14 +8,9 @@
 // a shuffle. SLICES blocks share the runs of a rectangle; each of them makes a part of its own.
 #include "conv2d_tile_weight_load.glsl"
 
-// Pixels for which a block holds x. More than one serve when taps share what is read, or lanes the reading.
-#ifdef SHARE_LANES
-const uint PIXELS = RUN;
-#else
-const uint PIXELS = TAP_BLOCK == 1u ? 1u : RUN;
-#endif
-const uint RUN_VALUES = (PIXELS - 1u) * SCALE_COLUMNS + (TAP_BLOCK - 1u) * STEP_COLUMNS + 1u;
-const uint LEFT_VALUES = RUN_VALUES * CHANNEL_QUADS * 4u; // of x, for so many pixels
+// Pixels of x that all taps read for a pixel of y, with those between, and for a run; the latter's channels.
+const uint REACH = (TAP_BLOCK - 1u) * STEP_COLUMNS + 1u, RUN_VALUES = (RUN - 1u) * SCALE_COLUMNS + REACH;
+const uint LEFT_VALUES = RUN_VALUES * CHANNEL_QUADS * 4u;
 const uint CHANNEL_BLOCKS = LEFT_QUADS / CHANNEL_QUADS, FILTER_BLOCKS = RIGHT_QUADS / FILTER_QUADS;
 const uint SUMS = TAP_BLOCK * CHANNEL_QUADS * 4u * FILTER_QUADS;
 vec4 sum[SUMS]; // [tap][channel][four of filters]
@@ -30,9 +25,12 @@ const uint LANE_LOADS = (LEFT_VALUES + LANES - 1u) / LANES;
 uint lane_last; // the vec4 that this lane reads in the last load, from the first one that it reads on
 #endif
 
-// What this block holds of x: (pixel, channel). `from` is the first vec4 that this invocation reads.
-void read_left(uint from, out float a[LEFT_VALUES]) {
+// Reads of x, as (pixel, channel), what pixel p of a run is the first to need; lanes that share it read all of it at once.
+// `from` is the first vec4 that this invocation reads.
+void read_left(uint p, uint from, inout float a[LEFT_VALUES]) {
 #ifdef SHARE_LANES
+    if (p > 0u)
+        return;
     float mine[LANE_LOADS];
     [[unroll]] for (uint i = 0u; i < LANE_LOADS; i++) {
         bool whole = (i + 1u) * LANES <= LEFT_VALUES;
@@ -42,7 +40,8 @@ void read_left(uint from, out float a[LEFT_VALUES]) {
     [[unroll]] for (uint i = 0u; i < LEFT_VALUES; i++)
         a[i] = subgroupShuffle(mine[i / LANES], i % LANES);
 #else
-    [[unroll]] for (uint i = 0u; i < LEFT_VALUES; i++)
+    uint start = p * SCALE_COLUMNS, known = p == 0u ? 0u : start - SCALE_COLUMNS + REACH;
+    [[unroll]] for (uint i = max(start, known) * CHANNEL_QUADS * 4u; i < (start + REACH) * CHANNEL_QUADS * 4u; i++)
         a[i] = left[left_quad(from, i / 4u)][i % 4u];
 #endif
 }
@@ -66,13 +65,12 @@ void multiply(uint left_from, uint right_from) {
     float a[LEFT_VALUES];
     vec4 b[FILTER_QUADS];
     [[unroll]] for (uint p = 0u; p < RUN; p++) {
-        if (p % PIXELS == 0u)
-            read_left(left_from + p * SCALE_COLUMNS * LEFT_QUADS, a);
+        read_left(p, left_from, a);
         [[unroll]] for (uint j = 0u; j < FILTER_QUADS; j++)
             b[j] = right[right_from + p * RIGHT_QUADS + j * FILTER_BLOCKS];
         [[unroll]] for (uint s = 0u; s < SUMS; s++) {
             uint tap = s / (CHANNEL_QUADS * 4u * FILTER_QUADS), channel = s / FILTER_QUADS % (CHANNEL_QUADS * 4u);
-            float value = a[(p % PIXELS * SCALE_COLUMNS + tap * STEP_COLUMNS) * CHANNEL_QUADS * 4u + channel];
+            float value = a[(p * SCALE_COLUMNS + tap * STEP_COLUMNS) * CHANNEL_QUADS * 4u + channel];
             sum[s] = fma(vec4(value), b[s % FILTER_QUADS], sum[s]);
         }
     }
