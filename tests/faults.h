@@ -58,7 +58,10 @@ static inline void faults_drain(VkDevice device) {
     dlclose(loader);
 }
 
+/* The device whose calls may fail, and the thread that uses it. One that is opened beside it compiles in the background
+ * (vk/ahead.c): what happens to that is not counted. */
 static VkDevice faults_device;
+static _Thread_local bool faults_here;
 
 /* Counts the call; the result that it shall have instead of being made, or VK_SUCCESS. */
 static inline VkResult faults_strike(enum fault_call call) {
@@ -74,12 +77,16 @@ static inline VkResult faults_strike(enum fault_call call) {
 
 static VKAPI_ATTR VkResult VKAPI_CALL faults_submit(VkQueue queue, uint32_t count, const VkSubmitInfo *info,
                                                     VkFence fence) {
+    if (!faults_here)
+        return faults.real.QueueSubmit(queue, count, info, fence);
     VkResult result = faults.lost ? VK_ERROR_DEVICE_LOST : faults_strike(FAULT_SUBMIT);
     return result == VK_SUCCESS ? faults.real.QueueSubmit(queue, count, info, fence) : result;
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL faults_wait(VkDevice device, uint32_t count, const VkFence *fences, VkBool32 all,
                                                   uint64_t timeout) {
+    if (device != faults_device)
+        return faults.real.WaitForFences(device, count, fences, all, timeout);
     VkResult result = faults.lost ? VK_ERROR_DEVICE_LOST : faults_strike(FAULT_WAIT);
     if (faults.slow_ms)
         (void)nanosleep(&(struct timespec){.tv_nsec = 1000000L * faults.slow_ms}, NULL);
@@ -87,21 +94,21 @@ static VKAPI_ATTR VkResult VKAPI_CALL faults_wait(VkDevice device, uint32_t coun
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL faults_fence(VkDevice device, VkFence fence) {
-    if (faults.lost || faults.hung)
+    if (device == faults_device && (faults.lost || faults.hung))
         return faults.lost ? VK_ERROR_DEVICE_LOST : VK_NOT_READY;
     return faults.real.GetFenceStatus(device, fence);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL faults_allocate(VkDevice device, const VkMemoryAllocateInfo *info,
                                                       const VkAllocationCallbacks *callbacks, VkDeviceMemory *memory) {
-    VkResult result = faults_strike(FAULT_ALLOCATE);
+    VkResult result = device == faults_device ? faults_strike(FAULT_ALLOCATE) : VK_SUCCESS;
     return result == VK_SUCCESS ? faults.real.AllocateMemory(device, info, callbacks, memory) : result;
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL faults_pipeline(VkDevice device, VkPipelineCache cache, uint32_t count,
                                                       const VkComputePipelineCreateInfo *info,
                                                       const VkAllocationCallbacks *callbacks, VkPipeline *pipelines) {
-    VkResult result = faults_strike(FAULT_PIPELINE);
+    VkResult result = device == faults_device ? faults_strike(FAULT_PIPELINE) : VK_SUCCESS;
     if (result == VK_SUCCESS)
         result = faults.real.CreateComputePipelines(device, cache, count, info, callbacks, pipelines);
     return result;
@@ -109,6 +116,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL faults_pipeline(VkDevice device, VkPipelin
 
 static VKAPI_ATTR VkResult VKAPI_CALL faults_open(VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
                                                   const VkAllocationCallbacks *callbacks, VkDevice *device) {
+    if (faults_device && !faults.hung)
+        return faults.real.CreateDevice(physical, info, callbacks, device);
     faults.lost = faults.hung = false;
     VkResult result = faults_strike(FAULT_OPEN);
     if (result == VK_SUCCESS)
@@ -116,6 +125,12 @@ static VKAPI_ATTR VkResult VKAPI_CALL faults_open(VkPhysicalDevice physical, con
     if (result == VK_SUCCESS)
         faults_device = *device;
     return result;
+}
+
+static VKAPI_ATTR void VKAPI_CALL faults_close(VkDevice device, const VkAllocationCallbacks *callbacks) {
+    if (device == faults_device)
+        faults_device = VK_NULL_HANDLE;
+    faults.real.DestroyDevice(device, callbacks);
 }
 
 static VKAPI_ATTR void VKAPI_CALL faults_memory(VkPhysicalDevice physical, VkPhysicalDeviceMemoryProperties *memory) {
@@ -142,6 +157,8 @@ static inline enum status faults_install(void) {
     vk_call.AllocateMemory = faults_allocate;
     vk_call.CreateComputePipelines = faults_pipeline;
     vk_call.CreateDevice = faults_open;
+    vk_call.DestroyDevice = faults_close;
+    faults_here = true;
     vk_call.GetPhysicalDeviceMemoryProperties = faults_memory;
     vk_call.GetQueryPoolResults = faults_queries;
     faults_clear();

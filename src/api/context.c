@@ -134,6 +134,7 @@ static enum status open_context(const struct rvk_open_options *options, struct r
     struct vk_options vk = {.device = options->device,
                             .kernel_path = options->kernel_path,
                             .cache_path = cache,
+                            .compiles_ahead = true,
                             .validation = options->validation,
                             .limits = options->limits};
     enum status status = memory_zeroed(1, sizeof **context, context);

@@ -215,6 +215,7 @@ static enum status open_chosen(const struct vk_options *options, struct vk_devic
     TRY(limits_read(options->limits, &limits));
     if (host_wanted(options->device))
         return host_open(options, device);
+    device->compiles_ahead = options->compiles_ahead;
     TRY(copy_text(options->cache_path, &device->cache_path));
     TRY(copy_text(options->kernel_path, &device->kernel_path));
     TRY(instance_create(options->validation, &device->counters.validation_messages, &device->instance));
@@ -264,6 +265,7 @@ enum status vk_open(const struct vk_options *options, struct vk_device **out) {
 
 /* Everything below the instance. After a timeout the driver may still use its objects: then they stay. */
 static void destroy_objects(struct vk_device *device, bool idle) {
+    ahead_stop(device);
     for (size_t i = 0; i < device->kernel_count; i++)
         kernel_destroy(device, device->kernels[i]);
     vk_commands_destroy(device->transfer);
@@ -292,6 +294,21 @@ void vk_close(struct vk_device *device) {
     free(device);
 }
 
+enum status device_open_twin(const struct vk_device *device, struct vk_device **twin) {
+    TRY(memory_zeroed(1, sizeof **twin, twin));
+    (*twin)->physical = device->physical;
+    (*twin)->kernel_path = device->kernel_path;
+    return open_logical(*twin);
+}
+
+void device_close_twin(struct vk_device *twin) {
+    if (!twin)
+        return;
+    destroy_objects(twin, queue_idle(twin));
+    free(twin->kernels);
+    free(twin);
+}
+
 enum status vk_recover(struct vk_device *device) {
     destroy_objects(device, queue_idle(device));
     struct vk_device fresh = {
@@ -302,6 +319,7 @@ enum status vk_recover(struct vk_device *device) {
         .kernel_path = device->kernel_path,
         .kernels = device->kernels,
         .kernel_capacity = device->kernel_capacity,
+        .compiles_ahead = device->compiles_ahead,
         .counters = device->counters,
     };
     *device = fresh;

@@ -59,6 +59,8 @@ struct vk_device {
     uint64_t cache_checksum;  /* of the data read from or written to the cache file last */
     struct vk_kernel **kernels;
     size_t kernel_count, kernel_capacity;
+    bool compiles_ahead;
+    struct ahead *ahead;                 /* NULL: nothing was compiled in the background yet */
     VkFence fences[PENDING_SUBMISSIONS]; /* of ticket t: fences[t % PENDING_SUBMISSIONS] */
     uint64_t submitted, finished;        /* tickets */
     uint64_t timeout_ns;
@@ -77,6 +79,11 @@ const char *result_name(VkResult result);
 
 /* fail() with the status that fits `result`, a sentence "ACTION failed on DEVICE: RESULT". Marks a lost device. */
 enum status device_fail(struct vk_device *device, VkResult result, const char *action);
+
+/* The same device once more, for another thread: a logical device of its own, without a cache file. It must be closed
+ * before `device`. */
+CHECKED enum status device_open_twin(const struct vk_device *device, struct vk_device **twin);
+void device_close_twin(struct vk_device *twin);
 
 static inline bool device_is_host(const struct vk_device *device) {
     return device->physical.description.facts.kind == DEVICE_REFERENCE;
@@ -137,6 +144,13 @@ struct vk_kernel {
 CHECKED enum status kernel_require(struct vk_device *device, struct vk_kernel *kernel);
 void kernel_destroy(struct vk_device *device, struct vk_kernel *kernel);
 VkDescriptorType kernel_descriptor_type(enum binding_kind kind);
+
+/* ---- ahead.c ---- */
+
+/* Compiles the kernels in the background too, where that helps. */
+void ahead_add(struct vk_device *device, struct vk_kernel *const *kernels, size_t count);
+/* Ends it, as soon as the kernel at hand is done. */
+void ahead_stop(struct vk_device *device);
 
 /* ---- commands.c ---- */
 

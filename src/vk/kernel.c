@@ -272,6 +272,7 @@ void vk_kernels_compile(struct vk_device *device) {
     compile_listed(&work);
     for (size_t i = 0; i < work.count; i++)
         device->counters.pipelines += work.kernels[i]->pipeline != VK_NULL_HANDLE;
+    ahead_add(device, work.kernels, work.count);
     free(work.kernels);
 }
 

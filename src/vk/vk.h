@@ -26,6 +26,7 @@ struct vk_options {
                                 without Vulkan */
     const char *kernel_path; /* a folder whose NAME.spv files replace the embedded kernels; NULL: none */
     const char *cache_path;  /* file of the pipeline cache; NULL: none. A corrupt or foreign file is ignored */
+    bool compiles_ahead;     /* let another thread compile for a driver that does so at a kernel's first dispatch */
     bool validation;         /* load VK_LAYER_KHRONOS_validation with synchronization checks; messages are counted */
     const char *limits;      /* "NAME=VALUE,..." lowers what is believed of the device (ir/limits.h); NULL: nothing */
 };
