@@ -21,7 +21,7 @@ enum { RANGE_BYTES = 4096, BUFFER_BYTES = RANGE_BYTES + RANGE_ALIGNMENT };
 enum { CACHED_NS = 8000000, CACHED_MOST = 3 };
 /* Of fewer kernels the first device has reached the last one before the second is ready. */
 enum { KERNELS_LEAST = 4 };
-enum { PUSH_WORDS = 64 };
+enum { PUSH_WORDS = 64 }; /* more than kernels have */
 
 struct ahead {
     struct vk_device *twin;
@@ -43,6 +43,8 @@ static enum status dispatch(struct ahead *ahead, const struct vk_kernel *like, u
     uint64_t ticket;
     TRY(vk_kernel_get(ahead->twin, like->name, like->constants, like->constant_count, like->subgroup_size, &kernel));
     const struct vk_interface *interface = vk_kernel_interface(kernel);
+    if (interface->push_bytes > sizeof push)
+        return fail(STATUS_USAGE, "%u bytes of push constants: at most %zu", interface->push_bytes, sizeof push);
     for (uint32_t i = 0; i < interface->binding_count; i++)
         ranges[i] = (struct vk_range){.buffer = ahead->buffer, .bytes = RANGE_BYTES};
     TRY(vk_begin(ahead->commands));

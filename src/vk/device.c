@@ -298,7 +298,9 @@ enum status device_open_twin(const struct vk_device *device, struct vk_device **
     TRY(memory_zeroed(1, sizeof **twin, twin));
     (*twin)->physical = device->physical;
     (*twin)->kernel_path = device->kernel_path;
-    return open_logical(*twin);
+    TRY(open_logical(*twin));
+    (*twin)->timeout_ns = UINT64_MAX;
+    return STATUS_OK;
 }
 
 void device_close_twin(struct vk_device *twin) {

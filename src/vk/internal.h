@@ -80,8 +80,8 @@ const char *result_name(VkResult result);
 /* fail() with the status that fits `result`, a sentence "ACTION failed on DEVICE: RESULT". Marks a lost device. */
 enum status device_fail(struct vk_device *device, VkResult result, const char *action);
 
-/* The same device once more, for another thread: a logical device of its own, without a cache file. It must be closed
- * before `device`. */
+/* The same device once more, for another thread: a logical device of its own, without a cache file and a limit of time.
+ * It must be closed before `device`. */
 CHECKED enum status device_open_twin(const struct vk_device *device, struct vk_device **twin);
 void device_close_twin(struct vk_device *twin);
 
